@@ -1,0 +1,61 @@
+# A fresh machine needs only make and Python 3.11. Everything else goes to .venv, by hash; `make clean` forgets it.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check fix bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## run the example: a report from the standard library, in dependent jobs
+	@$(BIN)/python examples/stdlib_report.py $(ARGS)
+
+test: $(VENV)/.dev ## run the tests (ARGS="-m 'not slow' tests/graph" for some of them)
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.dev ## check format, lint, types and layers
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted; 'make fix' does it" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --strict ramify $(wildcard tests/typing)
+	@$(BIN)/lint-imports --no-logo
+
+fix: $(VENV)/.dev ## format, and repair what the linter can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+bench: $(VENV)/.dev ## measure
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.dev ## write the lock files anew (ARGS=--upgrade for newer versions)
+	@$(LOCK) --group build -o requirements.lock
+	@$(LOCK) --group dev --all-extras -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove .venv, caches and builds
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps are touched last: what was interrupted is done again.
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here; name a Python: make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "ramify needs Python 3.11 or newer, and $(PYTHON) is older; name another: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/.made
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/.made
+$(VENV)/.run $(VENV)/.dev:
+	@echo "installing $< into $(VENV)"
+	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,74 @@
+"""ramify: durable jobs that branch."""
+
+from ramify.app import Ramify
+from ramify.build import group, job, series
+from ramify.context import Context, current
+from ramify.errors import (
+    AlreadyReleased,
+    BadArguments,
+    BadNode,
+    BadSettings,
+    BadStore,
+    BadTask,
+    BadValue,
+    Cycle,
+    Fail,
+    JobCancelled,
+    JobEnded,
+    JobFailed,
+    JobSkipped,
+    Lost,
+    NewerSchema,
+    NotFound,
+    OutsideJob,
+    RamifyError,
+    StoreDown,
+    StoreFull,
+    TimedOut,
+    TooLarge,
+    WouldDeadlock,
+)
+from ramify.handle import Job
+from ramify.model import Failure, Retry, State
+from ramify.node import Node
+from ramify.task import task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyReleased",
+    "BadArguments",
+    "BadNode",
+    "BadSettings",
+    "BadStore",
+    "BadTask",
+    "BadValue",
+    "Context",
+    "Cycle",
+    "Fail",
+    "Failure",
+    "Job",
+    "JobCancelled",
+    "JobEnded",
+    "JobFailed",
+    "JobSkipped",
+    "Lost",
+    "NewerSchema",
+    "Node",
+    "NotFound",
+    "OutsideJob",
+    "Ramify",
+    "RamifyError",
+    "Retry",
+    "State",
+    "StoreDown",
+    "StoreFull",
+    "TimedOut",
+    "TooLarge",
+    "WouldDeadlock",
+    "current",
+    "group",
+    "job",
+    "series",
+    "task",
+]

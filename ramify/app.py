@@ -1,0 +1,239 @@
+"""`Ramify`: a store, and the modules whose functions may run. Through it programs put work in and look at it.
+
+It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from types import ModuleType, TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+
+from ramify import project
+from ramify.build import Given, job
+from ramify.errors import BadNode, BadTask, NotFound
+from ramify.graph.plan import plan
+from ramify.graph.sketch import sketch
+from ramify.handle import Job
+from ramify.ids import is_id, make_ids
+from ramify.model import ENDED, Batch, JobId, State, Verb, Which
+from ramify.node import AnyNode, Node
+from ramify.settings import read_settings
+from ramify.stores.open import open_store
+from ramify.stores.protocol import Store
+from ramify.stores.read import each_row, wait_for
+from ramify.tasks import Tasks
+from ramify.worker import inline
+from ramify.worker.claimed import Claimed
+from ramify.worker.loop import Worker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Ramify:
+    """A store of jobs, and the modules whose functions may run in this process.
+
+    Without `url` it is that of `$RAMIFY_URL`, `ramify.toml` or `pyproject.toml`, else `sqlite:///ramify.db`. With
+    `tasks=["__main__"]` a script that runs its jobs itself may use functions of its own.
+    """
+
+    def __init__(self, url: str | None = None, *, tasks: Sequence[str | ModuleType] = ()) -> None:
+        names = [module if isinstance(module, str) else module.__name__ for module in tasks]
+        settings = read_settings(url, names)
+        self.url = settings.url
+        self.store: Store = open_store(settings.url)
+        self.tasks = Tasks(settings.tasks)
+        self._claimed: list[Claimed] = []
+
+    @overload
+    def enqueue(self, what: Node[T], /, *, request: str | None = None) -> Job[T]: ...
+    @overload
+    def enqueue(self, what: Mapping[str, Any], /, *, request: str | None = None) -> Job[Any]: ...
+    @overload
+    def enqueue(self, what: str, /, *args: object, **kwargs: object) -> Job[Any]: ...
+    @overload
+    def enqueue(self, what: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+    @overload
+    def enqueue(self, what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+    @overload
+    def enqueue(
+        self, what: Callable[Concatenate[A, P], Awaitable[T]], a: Given[A], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[T]: ...
+    @overload
+    def enqueue(
+        self, what: Callable[Concatenate[A, P], T], a: Given[A], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[T]: ...
+    @overload
+    def enqueue(
+        self, what: Callable[Concatenate[A, B, P], T], a: Given[A], b: Given[B], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[T]: ...
+    def enqueue(self, what: Any, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Store work, all of it or nothing, and return its root: a function, "module:function", node, or project.
+
+        The same `request` given again adds nothing and returns the first one's job; it goes with nodes and projects,
+        as all arguments of a function are the function's. Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue`
+        naming the mistake and where it is.
+        """
+        node = _read(what, args, kwargs)
+        batch = plan(sketch([node]), make_ids)
+        if not isinstance(what, str) and not callable(what):
+            batch.request = kwargs.get("request")
+        self._refuse_main(batch)
+        root = batch.rows[-1].id
+        return Job(self.store, self.store.add(batch).get(root, root), node)
+
+    def job(self, id: JobId) -> Job[Any]:
+        """Return the job of this id. Raise `NotFound` if there is none."""
+        if not is_id(id) or not self.store.jobs(Which(ids=(id,))):
+            raise NotFound(f"there is no job {id!r} in {self.url}")
+        return Job(self.store, id)
+
+    def jobs(
+        self,
+        *,
+        states: Collection[State | str] | None = None,
+        queues: Collection[str] | None = None,
+        tasks: Collection[str] | None = None,
+        roots: bool = False,
+    ) -> Iterator[Job[Any]]:
+        """Yield the jobs that match, newest first; None means any, `roots` only those without parent."""
+        which = _select(states, queues, tasks, roots)
+        return (Job(self.store, row.id) for row in each_row(self.store, which, newest=True))
+
+    def counts(
+        self,
+        by: str = "state",
+        *,
+        states: Collection[State | str] | None = None,
+        queues: Collection[str] | None = None,
+        tasks: Collection[str] | None = None,
+    ) -> dict[str, int]:
+        """Return how many jobs there are by `state`, `queue` or `task`."""
+        if by not in {"state", "queue", "task"}:
+            raise BadNode(f"jobs are counted by 'state', 'queue' or 'task', not by {by!r}")
+        return self.store.counts(_select(states, queues, tasks), by)
+
+    def wait(self, jobs: Collection[Job[Any]], timeout: float | None = None) -> None:
+        """Wait until all these jobs have ended, well or not. Raise `TimeoutError` naming those that have not."""
+        for _ in wait_for(self.store, [each.id for each in jobs], timeout):
+            pass
+
+    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Iterator[Job[T]]:
+        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not."""
+        by_id = {each.id: each for each in jobs}
+        return (by_id[row.id] for row in wait_for(self.store, list(by_id), timeout))
+
+    def worker(
+        self,
+        *,
+        children: int = 2,
+        queues: Sequence[str] = ("default",),
+        multiprocessing: bool = False,
+        grace: float = 30.0,
+        burst: bool = False,
+    ) -> Worker:
+        """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left."""
+        return Worker(
+            self.store,
+            self.tasks.modules,
+            children=children,
+            queues=queues,
+            multiprocessing=multiprocessing,
+            grace=grace,
+            burst=burst,
+        )
+
+    def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
+        """Run the next job in this process; return whether there was one."""
+        return inline.run_one(self.store, self.tasks, queues)
+
+    def run_until_empty(self, queues: Sequence[str] = ("default",)) -> int:
+        """Run jobs in this process until none is left that could run here; return how many ran."""
+        return inline.run_until_empty(self.store, self.tasks, queues)
+
+    def claim(self, queues: Sequence[str] = ("default",)) -> Job[Any] | None:
+        """Take the next job into this process, which is to call its `execute`; None if there is none.
+
+        A thread keeps it ours until then. `close` gives back what was not executed.
+        """
+        claimed = Claimed.take(self.store, self.tasks, queues)
+        if claimed is None:
+            return None
+        self._claimed = [other for other in self._claimed if not other.over] + [claimed]
+        return Job(self.store, claimed.id, execute=claimed.execute)
+
+    def check(self) -> list[str]:
+        """Return what is wrong, in sentences: modules without tasks, and jobs that this program cannot run."""
+        names = self.tasks.names()
+        wrong = [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
+        for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
+            if task and task not in names:
+                wrong.append(f"{n} ready jobs of {task}, which is not served here")
+        return wrong
+
+    def purge(self, *, older_than: float | timedelta) -> int:
+        """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
+        seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
+        n = self.store.move(which, Verb.PURGE)
+        while self.store.drain():
+            pass
+        return n
+
+    def close(self) -> None:
+        """Give back what was claimed and not executed, and let go of the store."""
+        for claimed in self._claimed:
+            claimed.give_back()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _refuse_main(self, batch: Batch) -> None:
+        """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""
+        if "__main__" in self.tasks.modules:
+            return
+        for row in batch.rows:
+            if row.lane.task is not None and row.lane.task.startswith("__main__:"):
+                raise BadTask(
+                    f"{row.lane.task} belongs to the script that runs, where no worker finds it; move it to a module, "
+                    "or say Ramify(…, tasks=['__main__']) if the script runs its jobs itself"
+                )
+
+
+def _read(what: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AnyNode:
+    if isinstance(what, list | tuple):
+        raise BadNode("a list is not one job: enqueue group(*nodes), or each node for itself")
+    if isinstance(what, Node | Mapping):
+        if args or kwargs.keys() - {"request"}:
+            raise BadNode(f"arguments go with a function; {what!r:.80} has its own")
+        return what if isinstance(what, Node) else project.read(what)
+    if isinstance(what, str) or callable(what):
+        return job(what, *args, **kwargs)
+    raise BadNode(f"{what!r:.80} is not work; give a function, 'module:function', a node or a project dictionary")
+
+
+def _select(
+    states: Collection[State | str] | None,
+    queues: Collection[str] | None,
+    tasks: Collection[str] | None,
+    roots: bool = False,
+) -> Which:
+    return Which(
+        states=None if states is None else frozenset(map(State, states)),
+        queues=None if queues is None else frozenset(queues),
+        tasks=None if tasks is None else frozenset(tasks),
+        roots=roots,
+    )
+
+
+def _serves(names: Collection[str], module: str) -> bool:
+    return any(name.startswith(f"{module}:") for name in names)

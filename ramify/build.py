@@ -1,0 +1,206 @@
+"""Describe work: `job` is one call of a function, `group` and `series` put nodes under one.
+
+What a node means is decided in `graph/`, its options are read in `node.py`. The many faces of `job` say one thing: an
+argument is a value, or the node or job that will return one of that type.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+
+from ramify.errors import BadNode, BadTask
+from ramify.node import AnyNode, Node, Ref
+from ramify.task import check_arguments, describe
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+Given: TypeAlias = A | Node[A] | Ref[A]
+
+
+@overload
+def job(
+    fn: Callable[P, Awaitable[T]],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[P, T],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, P], Awaitable[T]],
+    a: Given[A],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, P], T],
+    a: Given[A],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, P], Awaitable[T]],
+    a: Given[A],
+    b: Given[B],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, P], T],
+    a: Given[A],
+    b: Given[B],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, C, P], Awaitable[T]],
+    a: Given[A],
+    b: Given[B],
+    c: Given[C],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, C, P], T],
+    a: Given[A],
+    b: Given[B],
+    c: Given[C],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, C, D, P], Awaitable[T]],
+    a: Given[A],
+    b: Given[B],
+    c: Given[C],
+    d: Given[D],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, C, D, P], T],
+    a: Given[A],
+    b: Given[B],
+    c: Given[C],
+    d: Given[D],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, C, D, E, P], Awaitable[T]],
+    a: Given[A],
+    b: Given[B],
+    c: Given[C],
+    d: Given[D],
+    e: Given[E],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[Concatenate[A, B, C, D, E, P], T],
+    a: Given[A],
+    b: Given[B],
+    c: Given[C],
+    d: Given[D],
+    e: Given[E],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(fn: str, /, *args: object, **kwargs: object) -> Node[Any]: ...
+def job(fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Node[Any]:
+    """Describe one call of a function. A node or job as argument means: run after it, and hand over its result.
+
+    A text names the function as "module:function"; then the arguments are checked where it runs. Raise `BadTask` if
+    no worker could find the function, `BadArguments` if the arguments do not fit its signature.
+    """
+    try:
+        call = describe(fn)
+    except TypeError:  # not hashable, so certainly not a function
+        raise BadTask(f"{fn!r} is not a function with a name") from None
+    if kwargs or not call.least <= len(args) <= call.most:
+        check_arguments(call, args, kwargs)
+    return Node(call.name, args, kwargs or None, (), call.how, call.function)
+
+
+@overload
+def group(
+    *nodes: Node[T],
+    body: None = None,
+    fail: Literal["finish", "fast"] = "finish",
+    timeout: float | timedelta | None = None,
+    label: str | None = None,
+) -> Node[list[T]]: ...
+@overload
+def group(
+    *nodes: AnyNode,
+    body: Node[B],
+    fail: Literal["finish", "fast"] = "finish",
+    timeout: float | timedelta | None = None,
+    label: str | None = None,
+) -> Node[B]: ...
+def group(
+    *nodes: AnyNode,
+    body: AnyNode | None = None,
+    fail: Literal["finish", "fast"] = "finish",
+    timeout: float | timedelta | None = None,
+    label: str | None = None,
+) -> AnyNode:
+    """Put nodes under one, whose result is the list of theirs, or what `body` returns, which runs after them all.
+
+    One that fails lets the others finish, or with `fail="fast"` has them cancelled. `timeout` is seconds for the whole.
+    """
+    children = _check(nodes)
+    if body is None:
+        return Node(children=children).options(fail=fail, timeout=timeout, label=label)
+    _check([body])
+    if body.task is None or body.children:
+        raise BadNode(f"the body of a group is one call, as body=job(function), not {body!r}")
+    whole = Node(body.task, body.args, body.kwargs, children, body.how, body.function)
+    return whole.options(fail=fail, timeout=timeout, label=label)
+
+
+def series(*nodes: Node[T]) -> Node[list[T]]:
+    """Put nodes under one, as `group` does; each runs after the one before is done."""
+    return Node[list[T]](children=_check(nodes)).changed(series=True)
+
+
+def _check(nodes: Sequence[object]) -> tuple[AnyNode, ...]:
+    for node in nodes:
+        if isinstance(node, Ref):
+            raise BadNode(f"job {node.id} is stored already; pass it as an argument, or name it with options(after=…)")
+        if isinstance(node, list | tuple):
+            raise BadNode("a list of nodes is spread: group(*nodes)")
+        if not isinstance(node, Node):
+            raise BadNode(f"{node!r} is not a node; make one with job(function, …)")
+    return tuple(node for node in nodes if isinstance(node, Node))

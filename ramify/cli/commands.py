@@ -1,0 +1,83 @@
+"""All commands under one name, and what every one of them shares: how a mistake ends it, and with which status."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import typer
+
+import ramify
+from ramify.cli.change import cancel, retry
+from ramify.cli.doctor import doctor
+from ramify.cli.info import info
+from ramify.cli.result import result
+from ramify.cli.run import run
+from ramify.cli.screen import complain
+from ramify.cli.tree import tree
+from ramify.cli.worker import worker
+from ramify.errors import RamifyError
+
+MISTAKE: Final = 2
+INTERRUPTED: Final = 130
+
+# The class stands elsewhere in each version of typer; its child does not.
+_UsageError: Final[Any] = typer.BadParameter.__bases__[0]
+
+commands: Final = typer.Typer(
+    name="ramify",
+    help="Durable jobs that branch: run them, watch them, put them right.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (worker, run, info, tree, result, cancel, retry, doctor):
+    commands.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ramify {ramify.__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 if all is well, 1 if the job is not, 2 after a mistake, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no "×" shows its number instead of a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        return commands(list(arguments), prog_name="ramify", standalone_mode=False) or 0
+    except _UsageError as error:
+        # A bare `ramify` raises one whose text is the whole help.
+        text = error.format_message()
+        if "\n" in text:
+            typer.echo(text)
+        else:
+            path = error.ctx.command_path if error.ctx else "ramify"
+            complain(f"{text.rstrip('.')}; see {path} --help")
+    except RamifyError as error:
+        complain(str(error))
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); what is still buffered must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    return MISTAKE

@@ -1,0 +1,61 @@
+"""Run a stored tree here and now: a worker in a thread, and in front of it the picture of what it does."""
+
+import os
+import threading
+from typing import Final, TypeVar
+
+from ramify.app import Ramify
+from ramify.cli.screen import note
+from ramify.cli.watch import watch
+from ramify.handle import Job
+from ramify.model import ENDED
+from ramify.worker.loop import Worker
+
+T = TypeVar("T")
+GRACE: Final = 30.0
+
+
+def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
+    """Run the job and all under it with a worker of this process, showing how far it is; return its result.
+
+    Raise as `Job.result` does if it does not end well. Ctrl-C lets the running jobs finish, a second one does not;
+    then this raises `KeyboardInterrupt`, and the same call, or any worker, goes on where it stopped.
+    """
+    if job.state not in ENDED:
+        with _Hand(app, children or os.cpu_count() or 1) as hand:
+            watch(app.store, job.id, hand.check)
+    return job.result(timeout=0)
+
+
+class _Hand:
+    """A worker in a thread, stopped when the block ends."""
+
+    def __init__(self, app: Ramify, children: int) -> None:
+        self._worker = Worker(app.store, app.tasks.modules, children=children, grace=GRACE)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="ramify-worker")
+
+    def check(self) -> None:
+        """Raise what ended the worker, if something did."""
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> "_Hand":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._worker.stop()
+        if kind is KeyboardInterrupt:
+            note("stopping; what runs is finished first (Ctrl-C again: stop at once)")
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self._worker.stop()
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._worker.run()
+        except BaseException as error:  # noqa: BLE001 -- it is raised again in the thread that watches
+            self._error = error

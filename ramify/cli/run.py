@@ -1,0 +1,113 @@
+"""`ramify run`: a project document, run here and now."""
+
+import importlib.util
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ramify import project
+from ramify.app import Ramify
+from ramify.cli.live import run_live
+from ramify.cli.result import show_end
+from ramify.cli.screen import note
+from ramify.cli.store import Url, import_tasks, look_here
+from ramify.cli.worker import AUTO, count_children
+from ramify.errors import BadNode, BadTask, JobEnded
+from ramify.settings import read_settings
+from ramify.stores.read import read_row
+from ramify.task import read_name
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A project: .json or .toml.", show_default=False)],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tasks", "-t", metavar="MODULE", help="A module whose functions may run. [default: those of FILE, from here]"
+        ),
+    ] = None,
+    children: Annotated[
+        str, typer.Option("--children", "-n", metavar="N", help="How many processes run jobs, or auto: one a CPU.")
+    ] = AUTO,
+    url: Url = None,
+) -> None:
+    """Run the jobs that a file describes, show how far they are, and print the result as JSON."""
+    look_here()
+    document = project.load(file)
+    settings = read_settings(url, tasks or ())
+    modules = settings.tasks or _find_modules(document)
+    import_tasks(modules)
+    n = count_children(children)
+    with Ramify(settings.url, tasks=modules) as app:
+        _find_functions(app, document)
+        job = app.enqueue(document)
+        try:
+            run_live(app, job, children=n)
+        except JobEnded:
+            pass
+        except KeyboardInterrupt:
+            _say_how_to_go_on(app, job.id)
+            raise
+        show_end(app.store, read_row(app.store, job.id))
+
+
+def _find_modules(document: dict[str, Any]) -> list[str]:
+    """Return the modules that the document names. Raise `BadTask` for one that is not of the working directory.
+
+    A file must not have the last word on what may run: `os:system` is refused.
+    """
+    modules: dict[str, None] = {}
+    here = Path.cwd()
+    for path, job in _functions(document):
+        module = _read_name(path, job["func"]).partition(":")[0]
+        if module in modules:
+            continue
+        spec = importlib.util.find_spec(module.partition(".")[0])
+        places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else []
+        if spec is None:
+            raise BadTask(f"{path}: there is no module {module!r} here; run this in the directory where it lies")
+        if not any(Path(place).is_relative_to(here) for place in places if place):
+            raise BadTask(f"{path}: module {module!r} lies elsewhere; allow it with --tasks {module}")
+        modules[module] = None
+    return list(modules)
+
+
+def _find_functions(app: Ramify, document: dict[str, Any]) -> None:
+    """Put functions where the document has their names, so that their arguments are checked before anything runs."""
+    for path, job in _functions(document):
+        try:
+            job["func"] = app.tasks.find(_read_name(path, job["func"]))
+        except BadTask as error:
+            raise BadTask(f"{path}: {error}") from error
+
+
+def _functions(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each job with a function by name and where it stands; what else is wrong is told by `project.read`."""
+    stack: list[tuple[str, object]] = [("", document)]
+    while stack:
+        path, job = stack.pop()
+        if not isinstance(job, dict):
+            continue
+        if isinstance(job.get("func"), str):
+            yield path or "the project", job
+        if isinstance(job.get("jobs"), list):
+            under = f"{path}.jobs" if path else "jobs"
+            stack += reversed([(f"{under}[{place}]", child) for place, child in enumerate(job["jobs"])])
+
+
+def _read_name(path: str, name: str) -> str:
+    try:
+        return read_name(name)
+    except BadTask as error:
+        raise BadNode(f"{path}: {error}") from error
+
+
+def _say_how_to_go_on(app: Ramify, job: str) -> None:
+    url = f" --url {shlex.quote(app.url)}" if "RAMIFY_URL" not in os.environ else ""
+    modules = " ".join(app.tasks.modules)
+    note(f"stopped; nothing is lost. `ramify worker {modules} --burst{url}` goes on,")
+    note(f"`ramify tree {job}{url}` shows it, `ramify cancel {job}{url}` gives it up")

@@ -1,0 +1,75 @@
+"""What the terminal shows: colours of states, text made harmless, complaints, JSON."""
+
+import sys
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from ramify.model import Row, State
+
+COLOURS: Final = {
+    State.HELD: "magenta",
+    State.WAITING: "bright_black",
+    State.READY: "cyan",
+    State.RUNNING: "bold yellow",
+    State.DONE: "green",
+    State.FAILED: "bold red",
+    State.CANCELLED: "magenta",
+    State.SKIPPED: "bright_black",
+}
+
+
+def out() -> Console:
+    """Return the console for what was asked for."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def err() -> Console:
+    """Return the console for everything else, so that pipes get only what was asked for."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def complain(message: str) -> None:
+    """Say in one red line what is wrong."""
+    err().print(Text(f"ramify: {plain(message)}", style="bold red"), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """Say something beside what was asked for."""
+    err().print(Text(plain(message)), soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    r"""Return the text with control characters spelt out (`\x1b`), as a terminal would obey them."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def name_of(row: Row) -> str:
+    """Return what a job is called: its label, or its function without the module."""
+    return plain(row.label or (row.lane.task or "group").rpartition(":")[2])
+
+
+def coloured(state: State, text: str | None = None) -> Text:
+    """Return the state, or `text`, in the state's colour."""
+    return Text(state.value if text is None else text, style=COLOURS[state])
+
+
+def print_lines(console: Console, lines: list[Text]) -> None:
+    """Print lines that are cut at the edge of a terminal, and whole in a pipe."""
+    for line in lines:
+        if console.is_terminal:
+            console.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            console.print(line, soft_wrap=True)
+
+
+def print_json(text: bytes) -> None:
+    """Print JSON: indented for a reader, on one line for a program, in UTF-8 always."""
+    if sys.stdout.isatty():
+        text = msgspec.json.format(text)
+    sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.flush()

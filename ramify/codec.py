@@ -1,0 +1,142 @@
+"""JSON for arguments and results, and back into the types that annotations name.
+
+msgspec knows dataclasses, datetime, UUID, Decimal, Enum and bytes; paths are added here. What JSON would change in
+silence (nan, infinity) or cannot hold is refused with the place where it stands.
+"""
+
+import functools
+import math
+import pathlib
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ramify.errors import BadArguments, BadValue, TooLarge
+from ramify.model import Value
+
+MAX_BYTES: Final = 1024 * 1024
+
+
+class Blank:
+    """What stands in arguments for a value that is known later; it is stored as null and filled in before the run."""
+
+    __slots__ = ()
+
+
+def _encode_other(value: object) -> object:
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    if isinstance(value, Blank):
+        raise TypeError(f"{value!r} is work to be done, not a value")
+    raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
+
+
+def _decode_other(wanted: Any, value: object) -> object:
+    if isinstance(wanted, type) and issubclass(wanted, pathlib.PurePath) and isinstance(value, str):
+        return wanted(value)
+    raise TypeError(f"a {wanted} cannot be read from JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_other)
+_decoder = msgspec.json.Decoder()
+
+
+def encode(value: object, what: str = "value", encoder: msgspec.json.Encoder | None = None) -> bytes:
+    """Return `value` as JSON. Raise `BadValue` naming the place in it, or `TooLarge` above 1 MiB."""
+    try:
+        text = (encoder or _encoder).encode(value)
+    except (TypeError, ValueError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise BadValue(f"{what}{_find_bad(value)}: {error}") from error
+    # msgspec writes nan and infinity as null; only then is the slow search worth it.
+    if b"null" in text and (place := _find(value, _is_odd_float)) is not None:
+        raise BadValue(f"{what}{place}: nan and infinity have no form in JSON; store None or a string")
+    if len(text) > MAX_BYTES:
+        raise TooLarge(
+            f"{what} takes {len(text):,} bytes as JSON, more than {MAX_BYTES:,}; store it in a file and pass its path"
+        )
+    return text
+
+
+def encode_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, what: str) -> tuple[bytes, int]:
+    """Return `[args, kwargs]` as JSON with null for every `Blank` in them, and how many there are."""
+    blanks = 0
+
+    def blank(value: object) -> object:
+        nonlocal blanks
+        if isinstance(value, Blank):
+            blanks += 1
+            return None
+        return _encode_other(value)
+
+    return encode((args, kwargs or {}), what, msgspec.json.Encoder(enc_hook=blank)), blanks
+
+
+def encode_result(value: object) -> Value:
+    """Return a function's result as it is stored; a tuple stays known as one."""
+    return Value(encode(value, "result"), isinstance(value, tuple))
+
+
+def decode(text: bytes) -> Any:
+    """Return the plain value that `text` (JSON) holds."""
+    return _decoder.decode(text)
+
+
+def restore(value: Any, annotation: Any, what: str = "value") -> Any:
+    """Return a decoded value as the annotated type. Raise `BadArguments` if it does not fit."""
+    if annotation is Any or annotation is object or type(value) is annotation:
+        return value
+    try:
+        return msgspec.convert(value, annotation, dec_hook=_decode_other)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise BadArguments(f"{what}: {error}") from error
+
+
+@functools.lru_cache(maxsize=4096)
+def annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the function's annotations as types; those that cannot be resolved here are left out.
+
+    An annotation that is a value (`letter: ['A', 'B'] = 'A'`) says which values are allowed, not a type.
+    """
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:  # a name only known to type checkers: the values stay plain
+        hints = {}
+    return hints
+
+
+def _is_odd_float(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _find_bad(value: object) -> str:
+    def fails(part: object) -> bool:
+        if isinstance(part, dict | list | tuple):
+            return False
+        try:
+            _encoder.encode(part)
+        except Exception:
+            return True
+        return False
+
+    return _find(value, fails) or ""
+
+
+def _find(value: object, matches: Callable[[object], bool]) -> str | None:
+    """Return the path to the first part of `value` that matches, as `[2]['name']`; None if there is none."""
+    parts: list[tuple[str, object]] = [("", value)]
+    seen: set[int] = set()
+    while parts:
+        path, part = parts.pop()
+        if matches(part):
+            return path
+        if id(part) in seen:
+            continue
+        if isinstance(part, dict):
+            seen.add(id(part))
+            parts += reversed([(f"{path}[{key!r}]", inner) for key, inner in part.items()])
+        elif isinstance(part, list | tuple | set | frozenset):
+            seen.add(id(part))
+            parts += reversed([(f"{path}[{index}]", inner) for index, inner in enumerate(part)])
+    return None

@@ -1,0 +1,63 @@
+"""Which ready jobs may start: limits and the order of claims. Pure; a store brings the candidates and the counts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ramify.model import JobId, Lane, Rule, Want
+
+Candidate = tuple[int, JobId, JobId, Lane]
+"""(minus priority, tree, id, lane)"""
+
+
+def scopes(lane: Lane) -> tuple[str, ...]:
+    """Return the names of the limits that a running job of this lane counts against."""
+    own = ("all", f"queue:{lane.queue}", f"task:{lane.task}")
+    return own if lane.slot is None else (*own, f"slot:{lane.slot}")
+
+
+class Room:
+    """How many more jobs may start, by limit."""
+
+    def __init__(self, limits: Mapping[str, Rule], running: Mapping[Lane, int]) -> None:
+        self._left = {name: rule.n for name, rule in limits.items()}
+        for lane, n in running.items() if limits else ():
+            for name in scopes(lane):
+                if name in self._left:
+                    self._left[name] -= n
+
+    def left(self, lane: Lane, most: int) -> int:
+        """Return how many jobs of this lane may start, at most `most`."""
+        if not self._left:
+            return most
+        return max(0, min([most, *(self._left[name] for name in scopes(lane) if name in self._left)]))
+
+    def take(self, lane: Lane) -> bool:
+        """Count one more running job of this lane, if there is room for it."""
+        if not self.left(lane, 1):
+            return False
+        for name in scopes(lane):
+            if name in self._left:
+                self._left[name] -= 1
+        return True
+
+
+def open_lanes(lanes: Iterable[Lane], want: Want, room: Room) -> list[Lane]:
+    """Return the lanes that this worker serves and that have room, in the order of its queues."""
+    rank = {queue: number for number, queue in enumerate(want.queues)}
+    serves = [
+        lane
+        for lane in lanes
+        if lane.queue in rank and lane not in want.refuse and (want.tasks is None or lane.task in want.tasks)
+    ]
+    return sorted((lane for lane in serves if room.left(lane, 1)), key=lambda lane: rank[lane.queue])
+
+
+def choose(candidates: Sequence[Candidate], want: Want, room: Room) -> list[JobId]:
+    """Return the ids to claim, in order: queues as the worker lists them, priority, tree, id."""
+    rank = {queue: number for number, queue in enumerate(want.queues)}
+    chosen: list[JobId] = []
+    for _, _, id, lane in sorted(candidates, key=lambda c: (rank[c[3].queue], c[0], c[1], c[2])):
+        if len(chosen) == want.n:
+            break
+        if room.take(lane):
+            chosen.append(id)
+    return chosen

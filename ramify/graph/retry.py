@@ -1,0 +1,28 @@
+"""Whether a job that failed is tried again, and when. Pure: the random number is given."""
+
+import math
+from collections.abc import Collection
+from typing import Final
+
+from ramify.model import Failure, Retry
+
+WORTH: Final = frozenset({"error", "timeout"})
+"""Kinds of failures that another try may mend; arguments that do not fit once never will."""
+
+
+def delay_before_retry(
+    retry: Retry | None, tries: int, failure: Failure, names: Collection[str], luck: float
+) -> float | None:
+    """Return the seconds until the next try, None if there is none.
+
+    `tries` counts the retries so far, `names` are those of the exception and its bases (with and without their
+    module), `luck` is a random number from 0 to 1.
+    """
+    if retry is None or tries >= retry.times or failure.kind not in WORTH:
+        return None
+    if retry.on and not any(name in retry.on for name in names):
+        return None
+    # In logarithms, because factor ** tries overflows long before `longest` is reached by counting.
+    exponent = tries * math.log(retry.factor) if retry.factor > 0 else 0.0
+    delay = min(retry.longest, retry.backoff * math.exp(min(exponent, 700.0)))
+    return max(0.0, delay * (1 + retry.jitter * (2 * luck - 1)))

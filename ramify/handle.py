@@ -1,0 +1,215 @@
+"""`Job`: a stored job, watched and steered by its id. Everything is read when it is asked for, nothing is kept.
+
+What a job ended with is put into words in `ended.py`, results are brought back to their types in `restore.py`.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Generic, Literal, TypeVar
+
+from ramify.context import running
+from ramify.ended import error_of, read_failure
+from ramify.errors import AlreadyReleased, BadNode, WouldDeadlock
+from ramify.graph.plan import plan
+from ramify.graph.sketch import sketch
+from ramify.ids import make_ids
+from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Verb, When, Which
+from ramify.node import AnyNode, Ref
+from ramify.restore import restore_result
+from ramify.snapshot import snapshot
+from ramify.stores.gather import gather, read_children
+from ramify.stores.protocol import Store
+from ramify.stores.read import name_row, read_edges, read_into, read_row, read_rows, wait_for
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Job(Ref[T_co], Generic[T_co]):
+    """A job in a store. As an argument or in `after` of a node it stands for its result and its end."""
+
+    __slots__ = ("_execute", "_node", "_store")
+
+    def __init__(
+        self, store: Store, id: JobId, node: AnyNode | None = None, execute: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(id)
+        self._store, self._node, self._execute = store, node, execute
+
+    @property
+    def state(self) -> State:
+        """Where the job stands now. Raise `NotFound` if it is not stored (any more)."""
+        return self._row().state
+
+    @property
+    def error(self) -> Failure | None:
+        """What went wrong in this job, in the last try so far or for good."""
+        self._row()
+        return read_failure(self._store, self.id)
+
+    @property
+    def progress(self) -> int | None:
+        """How far the job says it is, in percent; None if it does not say."""
+        return self._result().percent
+
+    @property
+    def status(self) -> str | None:
+        """What the job says that it does; None if it does not say."""
+        return self._result().status
+
+    @property
+    def parent(self) -> "Job[Any] | None":
+        """The job above this one, None for the root of a tree."""
+        above = self._row().parent
+        return None if above is None else Job(self._store, above)
+
+    @property
+    def children(self) -> "list[Job[Any]]":
+        """The jobs under this one, in order of position, added ones included."""
+        self._row()
+        nodes = self._node.children if self._node is not None else ()
+        ids = read_children(self._store, [self.id])[self.id]
+        return [Job(self._store, id, nodes[place] if place < len(nodes) else None) for place, id in enumerate(ids)]
+
+    def result(self, timeout: float | None = None) -> T_co:
+        """Wait for the end and return the result: what the function returned, or the list of a group's results.
+
+        Raise `JobFailed`, `JobCancelled` or `JobSkipped` naming the cause, `TimedOut` if the time limit of the tree
+        passed, `TimeoutError` naming what is unfinished after `timeout` seconds, and `WouldDeadlock` at once inside
+        a job that this one waits for.
+        """
+        row = self._row()
+        self._refuse_deadlock()
+        for ended in wait_for(self._store, [self.id], timeout):
+            row = ended
+        if row.state is not State.DONE:
+            raise error_of(self._store, row)
+        value: T_co = restore_result(gather(self._store, [self.id])[self.id], self._node, row.lane.task)
+        return value
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        return asyncio.to_thread(self.result).__await__()
+
+    def execute(self) -> None:
+        """Run a job that `Ramify.claim` returned, in this process, and report how it ended."""
+        if self._execute is None:
+            raise BadNode(f"job {self.id} is not claimed here; app.claim() returns a job that this process may run")
+        self._execute()
+
+    def release(self) -> None:
+        """Let a held job and all that is held with it go. Raise `AlreadyReleased` if it is not held."""
+        row = self._row()
+        if row.hold is not None and row.hold != self.id:
+            raise AlreadyReleased(f"{name_row(row)} is held by job {row.hold}; release that one")
+        if not self._move(Verb.RELEASE):
+            raise AlreadyReleased(f"{name_row(row)} is not held: it is {row.state}")
+
+    def cancel(self) -> bool:
+        """Cancel the job and all under it; return False if it had ended already.
+
+        What has not started never runs; what runs is told, and killed if it does not stop.
+        """
+        self._row()
+        return self._move(Verb.CANCEL)
+
+    def retry(self) -> "list[Job[Any]]":
+        """Try a failed, cancelled or skipped job again, with all in its tree that made it so; what is done stays done.
+
+        Return those that made it so but lie in other trees: they are left alone, and may be retried themselves.
+        """
+        row = self._row()
+        others = self._find_outside(row)
+        self._move(Verb.RETRY)
+        return [Job(self._store, id) for id in others]
+
+    def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
+        """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
+        row = self._require_held()
+        batch = plan(sketch(nodes), make_ids, read_into(self._store, row))
+        aliases = self._store.add(batch)
+        tops = [edge.before for edge in batch.edges if edge.after == self.id and edge.place >= row.size]
+        return [Job(self._store, aliases.get(id, id), node) for id, node in zip(tops, nodes, strict=True)]
+
+    def after(self, *jobs: Ref[Any], when: Literal["done", "ended", "failed"] = "done") -> None:
+        """Make this job, with all under it, wait for others, while it is held. Raise `AlreadyReleased` after that.
+
+        Each job under this one is changed in a step of its own; an interrupted call may be repeated.
+        """
+        self._require_held()
+        edges = [(job.id, When(when)) for job in jobs]
+        # Groups wait for what stands in them anyway, so only the lowest jobs and this one gain edges.
+        for id in [*self._find_lowest(), self.id]:
+            into = [Edge(id, -place, before, Kind.AFTER, end) for place, (before, end) in enumerate(edges, 1)]
+            self._store.add(Batch(into=id, edges=into))
+
+    def tree(self) -> dict[str, Any]:
+        """Return the job and all under it as a project dictionary with `id`, `status`, and `result` or `error`."""
+        return snapshot(self._store, self._row())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<job {self.id}>"
+
+    def _row(self) -> Row:
+        return read_row(self._store, self.id)
+
+    def _result(self) -> Result:
+        self._row()
+        return next(iter(self._store.results([self.id])), Result(self.id))
+
+    def _move(self, verb: Verb) -> bool:
+        moved = self._store.move(Which(ids=(self.id,)), verb)
+        while self._store.drain():
+            pass
+        return moved > 0
+
+    def _require_held(self) -> Row:
+        row = self._row()
+        if row.hold is None:
+            raise AlreadyReleased(f"{name_row(row)} was let go already; only a held job can be extended")
+        return row
+
+    def _find_lowest(self) -> list[JobId]:
+        """Return the jobs under this one that have no children."""
+        lowest: list[JobId] = []
+        level = [child for child in read_children(self._store, [self.id])[self.id]]
+        seen = set(level)
+        while level:
+            children = read_children(self._store, level)
+            lowest += [id for id in level if not children[id]]
+            level = list(dict.fromkeys(child for id in level for child in children[id] if child not in seen))
+            seen.update(level)
+        return lowest
+
+    def _find_outside(self, row: Row) -> list[JobId]:
+        """Return the jobs of other trees that made this one end as it did."""
+        outside: dict[JobId, None] = {}
+        level, seen = [row.id], {row.id}
+        while level:
+            befores = list(dict.fromkeys(edge.before for edge in read_edges(self._store, level, bad=True)))
+            rows = read_rows(self._store, [id for id in befores if id not in seen])
+            seen.update(befores)
+            outside |= {id: None for id, before in rows.items() if before.tree != row.tree}
+            level = [id for id, before in rows.items() if before.tree == row.tree]
+        return list(outside)
+
+    def _refuse_deadlock(self) -> None:
+        """Inside a job, walk back over what this one still waits for: meeting the running job there means for ever."""
+        here = running()
+        if here is None:
+            return
+        level: Sequence[JobId] = [self.id]
+        seen = set(level)
+        while level:
+            if here.job in level:
+                raise WouldDeadlock(
+                    f"job {here.job} would wait for job {self.id}, which can only end after it; "
+                    "return, and let the body of the parent use the result"
+                )
+            edges = read_edges(self._store, level)
+            level = list(dict.fromkeys(e.before for e in edges if e.verdict is None and e.before not in seen))
+            seen.update(level)

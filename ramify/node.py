@@ -1,0 +1,211 @@
+"""Descriptions of work that is not stored yet.
+
+A node is a value: `options` returns a copy, and one node used in two places is one job with two parents. What a node
+means is decided in `graph/`; how one is made from a function stands in `task.py`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from ramify.codec import Blank
+from ramify.errors import BadNode
+from ramify.model import JobId, Policy, Retry, Unless, When
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Ref(Blank, Generic[T_co]):
+    """A stored job, as an argument or in `after`: wait for it, and hand over its result."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: JobId) -> None:
+        self.id = id
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How and when a node runs. None means: as the node above it, or the default.
+
+    `previous` hands over the result of the sibling before; `series` makes every child wait for the one before;
+    `fast` cancels the other children when one ends badly; `limit` is the time limit of the whole subtree in seconds.
+    """
+
+    after: tuple[tuple[Any, When], ...] = ()
+    blocking: bool = False
+    barrier: bool = False
+    previous: bool = False
+    hold: bool | JobId = False
+    delay: float | None = None
+    at: float | None = None
+    priority: int | None = None
+    queue: str | None = None
+    label: str | None = None
+    slot: str | None = None
+    units: int = 1
+    series: bool = False
+    fast: bool = False
+    limit: float | None = None
+    marks: tuple[str, ...] = ()
+    unless: Unless | None = None
+    policy: Policy = Policy()
+
+
+PLAIN: Final = Options()
+
+
+class Node(Blank, Generic[T_co]):
+    """One call of a task, a group of nodes, or both: children, then the task as their body.
+
+    `how.after` holds pairs of a node or `Ref` and the end that is asked for. Treat a node as frozen.
+    """
+
+    __slots__ = ("args", "children", "function", "how", "kwargs", "task")
+
+    def __init__(
+        self,
+        task: str | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        children: tuple["AnyNode", ...] = (),
+        how: Options = PLAIN,
+        function: Callable[..., T_co] | None = None,
+    ) -> None:
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.children = children
+        self.how = how
+        self.function = function
+
+    def options(  # noqa: PLR0912 -- one branch for each option
+        self,
+        *,
+        after: "Before | Sequence[Before] | None" = None,
+        when: Literal["done", "ended", "failed"] = "done",
+        blocking: bool | None = None,
+        barrier: bool | None = None,
+        hold: "bool | JobId | Ref[Any] | None" = None,
+        delay: float | timedelta | None = None,
+        at: float | datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        label: str | None = None,
+        slot: str | None = None,
+        units: int | None = None,
+        timeout: float | timedelta | None = None,
+        retry: int | Retry | None = None,
+        fail: Literal["finish", "fast"] | None = None,
+        repeatable: bool | None = None,
+    ) -> "Node[T_co]":
+        """Return a copy with these options; what is not given stays, and `after` adds to what was there.
+
+        `after` waits for jobs or nodes to end as `when` says. `blocking` holds up later siblings, `barrier` also waits
+        for all earlier ones. `hold` keeps the job until it (or the gate named here) is released. `delay` and
+        `timeout` are seconds, `at` is a date or seconds since 1970; the `timeout` of a node with children is that of
+        its whole subtree. A higher `priority` goes first. At most as many jobs of one `slot` run as its limit says.
+        Raise `BadNode` naming the option that is wrong.
+        """
+        how, changes = self.how, dict[str, Any]()
+        if after is not None:
+            changes["after"] = (*how.after, *_read_after(after, when))
+        elif when != "done":
+            raise BadNode(f"when={when!r} says how a job of `after` must end; name that job too")
+        for name, flag in (("blocking", blocking), ("barrier", barrier)):
+            if flag is not None:
+                changes[name] = _expect(bool, name, flag)
+        for name, text in (("queue", queue), ("label", label), ("slot", slot)):
+            if text is not None:
+                changes[name] = _read_name(name, text)
+        if hold is not None:
+            changes["hold"] = hold.id if isinstance(hold, Ref) else _expect(bool | str, "hold", hold)
+        if (delay if delay is not None else how.delay) is not None and (at if at is not None else how.at) is not None:
+            raise BadNode("a job has a delay or a time, not both: give `delay` or `at`")
+        if delay is not None:
+            changes["delay"] = _read_seconds("delay", delay, least=0)
+        if at is not None:
+            changes["at"] = _read_seconds("at", at.timestamp() if isinstance(at, datetime) else at)
+        if priority is not None:
+            changes["priority"] = _read_whole("priority", priority, -(2**31), 2**31 - 1)
+        if units is not None:
+            changes["units"] = _read_whole("units", units, 0, 2**31 - 1)
+        if fail is not None:
+            if fail not in {"finish", "fast"}:
+                raise BadNode(f"fail is 'finish' or 'fast', not {fail!r}")
+            changes["fast"] = fail == "fast"
+        policy = self._read_policy(timeout, retry, repeatable, changes)
+        return self.changed(**changes, policy=policy) if policy is not how.policy else self.changed(**changes)
+
+    def _read_policy(
+        self, timeout: float | timedelta | None, retry: int | Retry | None, repeatable: bool | None, how: dict[str, Any]
+    ) -> Policy:
+        changes = dict[str, Any]()
+        if timeout is not None:
+            seconds = _read_seconds("timeout", timeout, least=0)
+            if self.children or self.task is None:
+                how["limit"] = seconds
+            else:
+                changes["timeout"] = seconds
+        if retry is not None:
+            changes["retry"] = retry if isinstance(retry, Retry) else Retry(_read_whole("retry", retry, 0, 2**31 - 1))
+        if repeatable is not None:
+            changes["repeatable"] = _expect(bool, "repeatable", repeatable)
+        return msgspec.structs.replace(self.how.policy, **changes) if changes else self.how.policy
+
+    def changed(self, **options: Any) -> "Node[T_co]":
+        """Return a copy with these fields of `Options` replaced, unchecked."""
+        how = msgspec.structs.replace(self.how, **options)
+        return Node(self.task, self.args, self.kwargs, self.children, how, self.function)
+
+    def __repr__(self) -> str:
+        if self.task is None:
+            return f"<group of {len(self.children)}>"
+        return f"<node {self.task}{f' after {len(self.children)} children' if self.children else ''}>"
+
+    def __iter__(self) -> NoReturn:
+        raise BadNode(f"{self!r} is work to be done, not its result; pass it as an argument instead of looping over it")
+
+
+AnyNode: TypeAlias = Node[Any]
+Before: TypeAlias = Node[Any] | Ref[Any]
+
+
+def _read_after(after: Before | Sequence[Before], when: str) -> list[tuple[Before, When]]:
+    if when not in set(When):
+        raise BadNode(f"when is 'done', 'ended' or 'failed', not {when!r}")
+    jobs = [after] if isinstance(after, Node | Ref) else list(after)
+    for job in jobs:
+        if not isinstance(job, Node | Ref):
+            raise BadNode(f"after names nodes and jobs, not {job!r}; look a job up by its id with app.job(id)")
+    return [(job, When(when)) for job in jobs]
+
+
+def _read_seconds(name: str, value: object, least: float = -math.inf) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise BadNode(f"{name} is a number of seconds, not {value!r}")
+    if seconds < least:
+        raise BadNode(f"{name} is at least {least:g} seconds, not {seconds:g}")
+    return float(seconds)
+
+
+def _read_whole(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise BadNode(f"{name} is a whole number from {least} to {most}, not {value!r}")
+    return value
+
+
+def _read_name(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise BadNode(f"{name} is a text that is not empty, not {value!r}")
+    return value
+
+
+def _expect(kind: Any, name: str, value: object) -> object:  # noqa: ANN401 -- `bool | str` is no type
+    if not isinstance(value, kind):
+        raise BadNode(f"{name} cannot be {value!r}")
+    return value

@@ -1,0 +1,140 @@
+"""The verbs of the contract, as steps over tables: what every store with transactions shares."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from ramify.errors import Lost
+from ramify.graph.fit import Room, choose, open_lanes
+from ramify.model import (
+    Batch,
+    Beat,
+    Claim,
+    Exchange,
+    Failure,
+    JobId,
+    Outcome,
+    Page,
+    Progress,
+    Rule,
+    Session,
+    SessionId,
+    Verb,
+    Want,
+    Which,
+)
+from ramify.stores.protocol import SLICE
+from ramify.stores.step import Step
+from ramify.stores.tables import Tables
+
+
+class Engine(ABC):
+    """A store over tables. A subclass opens atomic steps, reads, and wakes who waits."""
+
+    slice: int = SLICE
+
+    @abstractmethod
+    def _write(self, durable: bool = True) -> AbstractContextManager[Tables]:
+        """Open an atomic step: what it wrote is kept when the block ends, and nothing of it if the block raises.
+
+        A step that is not `durable` may be lost in a power cut, as if it had never been.
+        """
+
+    @abstractmethod
+    def _wake(self, ready: bool, ended: bool) -> None:
+        """Tell sleepers that jobs may be ready, and watchers that jobs may have ended."""
+
+    def add(self, batch: Batch) -> dict[JobId, JobId]:
+        with self._write() as tables:
+            if batch.request is not None and (root := tables.find_request(batch.request)) is not None:
+                return {batch.rows[-1].id: root}
+            step = Step(tables, self.slice)
+            step.require_held([*batch.gates, *([batch.into] if batch.into is not None else [])])
+            aliases = step.insert(batch)
+            if batch.request is not None:
+                tables.keep_request(batch.request, aliases.get(batch.rows[-1].id, batch.rows[-1].id))
+            step.flush()
+        self._wake(ready=True, ended=False)
+        return aliases
+
+    def enter(self, session: Session) -> None:
+        with self._write(durable=False) as tables:
+            tables.open_session(session)
+
+    def leave(self, session: SessionId) -> None:
+        with self._write(durable=False) as tables:
+            tables.bury(session)
+        self._wake(ready=True, ended=False)
+
+    def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
+        reply = Exchange()
+        # A claim that is lost in a power cut is an unclaimed job, so only outcomes need the disk.
+        with self._write(durable=bool(outcomes)) as tables:
+            _require_alive(tables, session)
+            step = Step(tables, self.slice)
+            if outcomes:
+                reply.refused = step.take(session, outcomes)
+            drained = step.drain()
+            tables.wake_due(self.slice)
+            reply.claims = self._claim(tables, session, want)
+            reply.cancels = tables.cancels(session)
+            reply.more = tables.first_work() is not None
+            due = tables.next_due()
+            reply.due_in = None if due is None else max(0.0, due - tables.now())
+        if outcomes or drained:
+            self._wake(ready=reply.more or len(reply.claims) >= want.n, ended=True)
+        return reply
+
+    def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
+        chosen = tables.ready_ends(want.ends) if want.ends else []
+        if want.n > 0:
+            limits = tables.limits()
+            room = Room(limits, tables.running_by_lane() if limits else {})
+            lanes = open_lanes(tables.ready_lanes(), want, room)
+            candidates = [found for lane in lanes for found in tables.ready_in(lane, room.left(lane, want.n))]
+            chosen = chosen + choose(candidates, want, room)
+        return tables.start(session, chosen) if chosen else []
+
+    def beat(self, session: SessionId, progress: Sequence[Progress]) -> Beat:
+        with self._write(durable=False) as tables:
+            if not tables.renew(session):
+                raise _lost(session)
+            if progress:
+                tables.keep_progress(session, progress)
+            return Beat(tables.cancels(session), tables.overdue(self.slice))
+
+    def adopt(self, session: SessionId, n: int) -> list[Claim]:
+        with self._write(durable=False) as tables:
+            _require_alive(tables, session)
+            tables.bury(None)
+            return tables.take_over(session, n)
+
+    def move(self, which: Which, verb: Verb, failure: Failure | None = None) -> int:
+        with self._write() as tables:
+            step = Step(tables, self.slice)
+            found = [row.id for row in tables.select(which, Page(size=-1))]
+            concerned = step.move(step.load(found), verb, failure)
+            step.flush()
+        self._wake(ready=True, ended=True)
+        return concerned
+
+    def drain(self) -> bool:
+        with self._write() as tables:
+            Step(tables, self.slice).drain()
+            more = tables.first_work() is not None
+        self._wake(ready=True, ended=True)
+        return more
+
+    def limit(self, name: str, rule: Rule | None) -> None:
+        with self._write() as tables:
+            tables.set_limit(name, rule)
+        self._wake(ready=True, ended=False)
+
+
+def _require_alive(tables: Tables, session: SessionId) -> None:
+    if not tables.is_alive(session):
+        raise _lost(session)
+
+
+def _lost(session: SessionId) -> Lost:
+    return Lost(f"session {session} is not alive; its jobs belong to another worker now")

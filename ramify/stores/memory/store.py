@@ -1,0 +1,101 @@
+"""The memory store: the engine over dictionaries, and the reading half of the contract."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+from ramify.model import (
+    Edge,
+    Info,
+    JobId,
+    Page,
+    Result,
+    Row,
+    Snapshot,
+    State,
+    Value,
+    Which,
+)
+from ramify.stores.engine import Engine
+from ramify.stores.memory.tables import MemoryTables
+from ramify.stores.protocol import SLICE
+from ramify.stores.tables import Tables
+from ramify.stores.wake import Bell
+
+
+class Memory(Engine):
+    """A store in this process: nothing survives it, and nothing else sees it."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, slice: int = SLICE) -> None:
+        self.slice = slice
+        self._tables = MemoryTables(clock)
+        self._lock = threading.RLock()
+        self._bell = Bell()
+
+    @contextmanager
+    def _write(self, durable: bool = True) -> Iterator[Tables]:
+        # Nothing here fails half-way: a step validates before it writes.
+        with self._lock:
+            yield self._tables
+
+    def _wake(self, ready: bool, ended: bool) -> None:
+        self._bell.ring()
+
+    def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
+        with self._lock:
+            return self._tables.select(which, page)
+
+    def edges(
+        self, ids: Sequence[JobId], *, out: bool = False, bad: bool = False, start: Edge | None = None, size: int = SLICE
+    ) -> list[Edge]:
+        with self._lock:
+            return self._tables.edges(ids, out, bad, start)[:size]
+
+    def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
+        with self._lock:
+            found: list[Result] = []
+            for row in self._tables.rows(sorted(set(ids))):
+                result = copy(self._tables.results.get(row.id, Result(row.id)))
+                room -= len((result.value or Value()).json)
+                if found and room < 0:
+                    break
+                found.append(result)
+            return found
+
+    def counts(self, which: Which, by: str) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for row in self.jobs(which, Page(size=-1)):
+            key = {"state": _shown_state(row), "queue": row.lane.queue, "task": row.lane.task or ""}[by]
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def info(self) -> Info:
+        with self._lock:
+            tables = self._tables
+            sessions = [session for session, _ in tables.sessions.values()]
+            return Info(sessions, tables.limits(), len(tables.work), {"store": "memory"})
+
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            tables = self._tables
+            return Snapshot(
+                rows=tables.select(Which(), Page(size=-1)),
+                edges=[copy(edge) for _, edge in sorted(tables.edges_by_place.items())],
+                work=[copy(work) for work in tables.work.values()],
+                sessions=[session for session, _ in tables.sessions.values()] + list(tables.dead.values()),
+                limits=tables.limits(),
+                results={id: copy(result) for id, result in sorted(tables.results.items())},
+            )
+
+    def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
+        return self._bell.wait(timeout, also)
+
+    def close(self) -> None:
+        self._bell.close()
+
+
+def _shown_state(row: Row) -> str:
+    return "scheduled" if row.state is State.READY and row.due is not None else row.state.value

@@ -1,0 +1,129 @@
+"""What a store promises. `memory.py` is the executable specification; every store passes `tests/stores/`.
+
+A store counts and never decides: which jobs are worth another try, what an end means and how a tree is planned is
+decided above it, once, in Python. Every method takes and returns sets. Each is one atomic step unless it says so; a
+store that cannot be reached raises `StoreDown`, and the same call may be repeated.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from ramify.model import (
+    Batch,
+    Beat,
+    Claim,
+    Edge,
+    Exchange,
+    Failure,
+    Info,
+    JobId,
+    Outcome,
+    Page,
+    Progress,
+    Result,
+    Row,
+    Rule,
+    Session,
+    SessionId,
+    Snapshot,
+    Verb,
+    Want,
+    Which,
+)
+
+SLICE: Final = 1000
+"""How many rows or edges one step may touch; the rest goes on the worklist."""
+
+LEASE: Final = 30.0
+"""Seconds after its last beat when a session may be declared dead."""
+
+
+class Store(Protocol):
+    """Where jobs are kept."""
+
+    def add(self, batch: Batch) -> dict[JobId, JobId]:
+        """Store the batch, all or nothing; return which of its rows stand for an earlier job (`unless`, `request`).
+
+        Raise `NotFound` for an unknown predecessor or gate, `AlreadyReleased` if `into` or a gate is let go, `Cycle`
+        if an edge into a stored job closes one.
+        """
+        ...
+
+    def enter(self, session: Session) -> None:
+        """Make a session known and alive."""
+        ...
+
+    def leave(self, session: SessionId) -> None:
+        """End a session cleanly; what it still held is adopted like a dead one's."""
+        ...
+
+    def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
+        """Take outcomes, drain a slice of the worklist, and claim; one step, one round trip.
+
+        Each outcome counts wholly or not at all, and only if its job runs in this session at this attempt; the others
+        are refused and change nothing. Claims come in the order: jobs to end first, then by queue as `want` lists
+        them, priority (highest first), tree, id. Raise `Lost` if the session is dead.
+        """
+        ...
+
+    def beat(self, session: SessionId, progress: Sequence[Progress]) -> Beat:
+        """Renew the session's lease and store progress. Raise `Lost` if it is dead."""
+        ...
+
+    def adopt(self, session: SessionId, n: int) -> list[Claim]:
+        """Hand at most `n` running jobs of dead sessions to this one, which reports them; nothing else changes."""
+        ...
+
+    def move(self, which: Which, verb: Verb, failure: Failure | None = None) -> int:
+        """Begin hold, release, cancel, retry or purge for the selected jobs; return how many it concerned.
+
+        What must follow for others is on the worklist when this returns: call `drain` until it returns False.
+        `failure` is kept with jobs that are cancelled before they ran.
+        """
+        ...
+
+    def drain(self) -> bool:
+        """Do one slice of the worklist; return whether there is more."""
+        ...
+
+    def limit(self, name: str, rule: Rule | None) -> None:
+        """Set or remove a limit on running jobs: `task:NAME`, `queue:NAME`, `slot:NAME` or `all`."""
+        ...
+
+    def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
+        """Return the selected rows in order of id, a page at a time."""
+        ...
+
+    def edges(
+        self, ids: Sequence[JobId], *, out: bool = False, bad: bool = False, start: Edge | None = None, size: int = SLICE
+    ) -> list[Edge]:
+        """Return edges into (or out of) these jobs, ordered by job, other job and place, after `start`."""
+        ...
+
+    def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
+        """Return what these jobs left, in order of id; stop before the values exceed `room` bytes, but not before one."""
+        ...
+
+    def counts(self, which: Which, by: str) -> dict[str, int]:
+        """Return how many of the selected jobs there are by `state`, `queue` or `task`."""
+        ...
+
+    def info(self) -> Info:
+        """Return what the store says of itself."""
+        ...
+
+    def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
+        """Sleep until a job of these queues may be ready (None: until some job may have ended), at most `timeout`.
+
+        A hint: it may wake early, and a poll must back it up. It also returns when one of `also` (file descriptors,
+        sockets, connections) can be read. Return whether there was a reason to wake.
+        """
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Return everything, read at one moment."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files; a closed store may not be used again."""
+        ...

@@ -1,0 +1,109 @@
+"""What readers of any store share: rows and edges a page at a time, and waiting for ends."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from ramify.errors import NotFound
+from ramify.graph.plan import Into
+from ramify.model import ENDED, Array, Edge, JobId, Kind, Page, Result, Row, State, Which
+from ramify.stores.gather import pages
+from ramify.stores.protocol import SLICE, Store
+
+UNFINISHED: Final = frozenset(State) - ENDED
+NAMED: Final = 5
+"""How many unfinished jobs a message names."""
+_SHORTEST, _LONGEST = 0.02, 1.0
+
+
+def read_row(store: Store, id: JobId) -> Row:
+    """Return the row of one job. Raise `NotFound` if it is not stored."""
+    rows = store.jobs(Which(ids=(id,)))
+    if not rows:
+        raise NotFound(f"job {id} is not stored (any more)")
+    return rows[0]
+
+
+def read_rows(store: Store, ids: Sequence[JobId]) -> dict[JobId, Row]:
+    """Return those of the jobs that are stored."""
+    return {row.id: row for page in pages(ids) for row in store.jobs(Which(ids=tuple(page)))}
+
+
+def each_row(store: Store, which: Which, newest: bool = False) -> Iterator[Row]:
+    """Yield all selected rows, in order of id or newest first."""
+    after: JobId | None = None
+    while page := store.jobs(which, Page(after=after, newest=newest)):
+        yield from page
+        after = page[-1].id
+
+
+def read_edges(store: Store, ids: Sequence[JobId], *, bad: bool = False) -> Iterator[Edge]:
+    """Yield the edges into these jobs, or only those with a bad verdict."""
+    for some in pages(ids):
+        start: Edge | None = None
+        while page := store.edges(some, bad=bad, start=start):
+            yield from page
+            start = page[-1] if len(page) == SLICE else None
+            if start is None:
+                break
+
+
+def read_results(store: Store, ids: Iterable[JobId]) -> Iterator[Result]:
+    """Yield what these jobs left, in order of id."""
+    left = sorted(ids)
+    while left and (page := store.results(left[:SLICE])):
+        yield from page
+        left = [id for id in left if id > page[-1].job]
+
+
+def read_into(store: Store, row: Row) -> Into:
+    """Return what planning needs to know of a stored job that gains children."""
+    edges = read_edges(store, [row.id])
+    gates = tuple((edge.before, edge.when) for edge in edges if edge.kind is Kind.AFTER and not edge.slots)
+    array = Array(row.size, row.last, row.barrier)
+    return Into(row.id, row.tree, array, row.lane.queue, row.priority, row.hold, gates)
+
+
+def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Iterator[Row]:
+    """Yield each of these jobs once, when it has ended. Raise `TimeoutError` naming what has not in time.
+
+    The store's hints are backed up by a poll that gets slower to one second. Raise `NotFound` for an unknown job.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    left = list(dict.fromkeys(ids))
+    pause = _SHORTEST
+    while left:
+        rows = read_rows(store, left)
+        missing = next((id for id in left if id not in rows), None)
+        if missing is not None:
+            raise NotFound(f"job {missing} is not stored (any more)")
+        ended = [rows[id] for id in left if rows[id].state in ENDED]
+        left = [id for id in left if rows[id].state not in ENDED]
+        yield from ended
+        if ended:
+            pause = _SHORTEST
+            continue
+        remaining = pause if end is None else min(pause, end - time.monotonic())
+        if remaining <= 0:
+            raise TimeoutError(f"after {timeout:g} s these have not ended: {name_unfinished(store, rows.values())}")
+        store.wait(None, remaining)
+        pause = min(_LONGEST, pause * 1.5)
+
+
+def name_unfinished(store: Store, rows: Iterable[Row]) -> str:
+    """Return, in words, the tasks that are unfinished in the trees of these jobs."""
+    names: list[str] = []
+    more = 0
+    for tree in sorted({row.tree for row in rows}):
+        which = Which(tree=tree, states=UNFINISHED)
+        found = store.jobs(which, Page(size=200))
+        # A group is unfinished because of what stands under it, so that is named.
+        names += [f"{name_row(row)} {row.state}" for row in found if row.lane.task] or [name_row(row) for row in found]
+        more += sum(store.counts(which, "state").values()) - len(found)
+    more += len(names[NAMED:])
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more else "")
+
+
+def name_row(row: Row) -> str:
+    """Return how messages call a job: its label or task, and its id."""
+    return f"{row.label or row.lane.task or 'group'} ({row.id})"

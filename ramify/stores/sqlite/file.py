@@ -1,0 +1,195 @@
+"""The database file: opened, checked, migrated, and written by one transaction at a time.
+
+Writers queue on a `flock` of a directory beside the file, because SQLite's own busy handler starves all but one
+(measured: splits of 20,000 to 0); `BEGIN IMMEDIATE` and a busy timeout stay as the net below.
+"""
+
+import contextlib
+import os
+import pathlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from ramify.errors import BadStore, NewerSchema, StoreDown, StoreFull
+from ramify.stores.sqlite.statements import MIGRATIONS
+
+try:
+    import fcntl
+except ImportError:  # Windows: only the busy timeout queues writers there
+    fcntl = None  # type: ignore[assignment]
+
+APPLICATION_ID: Final = 0x72616D69
+"""What `PRAGMA application_id` holds in a file of ours: "rami" in ASCII."""
+
+REMOTE_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "9p", "ceph", "lustre", "glusterfs", "fuse.", "afs", "beegfs", "gpfs")
+
+
+class File:
+    """One connection to the database. Threads of a process share it, one at a time."""
+
+    def __init__(self, path: str, durable: bool, factory: type[sqlite3.Connection]) -> None:
+        self.path = pathlib.Path(path)
+        self._durable = durable
+        self._lock = threading.RLock()
+        self._synchronous = ""
+        _refuse_bad_place(self.path)
+        self.sidecar = pathlib.Path(f"{self.path}-sessions")
+        with _translated(self.path):
+            self.connection = self._connect(factory)
+            self._queue = self._open_queue()
+            self._migrate()
+
+    def _connect(self, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
+        if not self.path.exists():
+            # Readable for its owner only; SQLite gives its side files the same mode.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            self.path, timeout=10.0, isolation_level=None, check_same_thread=False, factory=factory, cached_statements=256
+        )
+        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute("PRAGMA cache_size = -65536")
+        return connection
+
+    def _open_queue(self) -> int | None:
+        if fcntl is None:
+            return None
+        self.sidecar.mkdir(mode=0o700, exist_ok=True)
+        return os.open(self.sidecar, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        with self._queued():
+            if self.connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                self._version()  # refuses a foreign database before anything is changed
+                self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                for number in range(self._version(), len(MIGRATIONS)):
+                    for statement in MIGRATIONS[number].split(";\n"):
+                        self.connection.execute(statement)
+                self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            except BaseException:
+                self.connection.execute("ROLLBACK")
+                raise
+            self.connection.execute("COMMIT")
+
+    def _version(self) -> int:
+        """Return how many migrations were applied. Raise if the file is not ours, or newer than this program."""
+        [owner] = self.connection.execute("PRAGMA application_id").fetchone()
+        [version] = self.connection.execute("PRAGMA user_version").fetchone()
+        [tables] = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if owner != APPLICATION_ID and (tables or owner or version):
+            raise BadStore(f"{self.path} is a database of another program; name another file for ramify's jobs")
+        if version > len(MIGRATIONS):
+            raise NewerSchema(
+                f"{self.path} was written by a newer ramify (schema {version}, this one knows {len(MIGRATIONS)}); "
+                "upgrade ramify here"
+            )
+        return int(version)
+
+    @contextlib.contextmanager
+    def writing(self, durable: bool) -> Iterator[sqlite3.Connection]:
+        """Hold the only write transaction; commit when the block ends, roll back if it raises.
+
+        `durable` waits for the disk (unless the store was opened as fast).
+        """
+        with self._lock, _translated(self.path), self._queued():
+            self._set_synchronous("FULL" if durable and self._durable else "NORMAL")
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """See the database as of one moment, for the length of the block."""
+        with self._lock, _translated(self.path):
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _queued(self) -> Iterator[None]:
+        if fcntl is None or self._queue is None:
+            yield
+            return
+        fcntl.flock(self._queue, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
+
+    def _set_synchronous(self, level: str) -> None:
+        if level != self._synchronous:
+            self.connection.execute(f"PRAGMA synchronous = {level}")
+            self._synchronous = level
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self.connection.close()
+            if self._queue is not None:
+                os.close(self._queue)
+                self._queue = None
+
+
+@contextlib.contextmanager
+def _translated(path: pathlib.Path) -> Iterator[None]:
+    """Raise SQLite's errors as ours, with the remedy."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "full" in text:
+            raise StoreFull(f"no room left for {path}; free some space, and the same call succeeds") from error
+        if "readonly" in text:
+            raise StoreDown(f"{path} cannot be written by this user; change its owner or mode") from error
+        raise StoreDown(f"{path}: {text}") from error
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error):
+            raise BadStore(f"{path} is not an SQLite database; name another file for ramify's jobs") from error
+        raise StoreDown(f"{path}: {error}") from error
+    except OSError as error:
+        if isinstance(error, StoreDown):
+            raise
+        raise StoreDown(f"{path}: {error.strerror}") from error
+
+
+def _refuse_bad_place(path: pathlib.Path) -> None:
+    if path.is_dir():
+        raise BadStore(f"{path} is a directory; name a file in it, as sqlite:///{path}/jobs.db")
+    if not path.parent.is_dir():
+        raise BadStore(f"there is no directory {path.parent}; make it first, or name another file")
+    kind = file_system_of(path)
+    if kind.startswith(REMOTE_FILE_SYSTEMS) and kind != "fuse.":
+        raise BadStore(
+            f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold; "
+            "use a local file, or the directory store (dir:///…), which is made for shared disks"
+        )
+
+
+def file_system_of(path: pathlib.Path, table: str = "/proc/mounts") -> str:
+    """Return the kind of file system that `path` lies on, as the kernel names it; empty where it does not say."""
+    try:
+        lines = pathlib.Path(table).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    place = path.parent.resolve()
+    found = ("", "")
+    for line in lines:
+        _, folder, kind, *_ = line.split(" ")
+        folder = folder.replace("\\040", " ")
+        if place.is_relative_to(folder) and len(folder) >= len(found[0]):
+            found = (folder, kind)
+    return found[1]

@@ -1,0 +1,98 @@
+"""Between the columns of the tables and the words of the model."""
+
+from typing import Any, Final
+
+import msgspec
+
+from ramify.model import Claim, Edge, Failure, Kind, Lane, Payload, Policy, Result, Row, State, Step, Value, When, Work
+from ramify.model import Verb as WorkVerb
+
+Values = tuple[Any, ...]
+
+_STATES: Final = {state.value: state for state in State}
+_STEPS: Final = {step.value: step for step in Step}
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_WHENS: Final = {when.value: when for when in When}
+_PLAIN_POLICY: Final = Policy()
+_policy_decoder = msgspec.json.Decoder(Policy)
+_failure_decoder = msgspec.json.Decoder(Failure)
+_slots_decoder = msgspec.json.Decoder(list[list[str | int]])
+_encode = msgspec.json.Encoder().encode
+
+
+def read_row(v: Values, lanes: dict[int, Lane]) -> Row:
+    """Return the row that these columns of `job` hold."""
+    return Row(
+        v[0], v[1], v[2], lanes[v[3]], v[4], v[5], v[6], _STEPS[v[7]], _STATES[v[8]], v[9] == 1, *v[10:18],
+        v[18] == 1, v[19] == 1, *v[20:],
+    )  # fmt: skip
+
+
+def new_values(row: Row, lane: int) -> Values:
+    """Return the columns of a row that is inserted, in the order of `add.job`."""
+    return (
+        row.id, row.tree, row.parent, lane, row.priority, row.label, row.hold, row.step.value, row.state.value,
+        row.waits, row.bads, row.due, row.fast, row.size, row.last, row.barrier, row.limit, row.deadline,
+    )  # fmt: skip
+
+
+def changed_values(row: Row, lane: int) -> Values:
+    """Return all columns of a row, its id last, in the order of `rows.write`."""
+    return (
+        row.tree, row.parent, lane, row.priority, row.label, row.hold, row.step.value, row.state.value, row.cancelled,
+        row.waits, row.bads, row.attempt, row.session, row.due, row.tries, row.crashes, row.losses, row.grown, row.fast,
+        row.size, row.last, row.barrier, row.limit, row.deadline, row.started, row.ended, row.id,
+    )  # fmt: skip
+
+
+def read_edge(v: Values) -> Edge:
+    """Return the edge that these columns hold."""
+    after, place, before, kind, asks, slots, verdict = v
+    return Edge(
+        after, place, before, _KINDS[kind], _WHENS[asks], slots and _slots_decoder.decode(slots), _STATES.get(verdict)
+    )
+
+
+def edge_values(edge: Edge) -> Values:
+    """Return the columns of an edge."""
+    slots = _encode(edge.slots).decode() if edge.slots else None
+    verdict = None if edge.verdict is None else edge.verdict.value
+    return (edge.after, edge.place, edge.before, edge.kind.value, edge.when.value, slots, verdict)
+
+
+def payload_values(job: str, payload: Payload, takes: bool) -> Values:
+    """Return the columns of a payload; the usual policy is null."""
+    policy = None if payload.policy == _PLAIN_POLICY else _encode(payload.policy).decode()
+    return (job, payload.args, policy, takes)
+
+
+def read_claim(v: Values, lanes: dict[int, Lane]) -> tuple[Claim, bool]:
+    """Return a claim without its slots, and whether it has some."""
+    args, policy, takes, *row = v
+    if args is None:
+        return Claim(read_row(tuple(row), lanes), Payload()), False
+    payload = Payload(args, _policy_decoder.decode(policy) if policy else _PLAIN_POLICY)
+    return Claim(read_row(tuple(row), lanes), payload), takes == 1
+
+
+def read_result(job: str, v: Values) -> Result:
+    """Return what a job left."""
+    _, value, spread, failure, percent, status = v
+    return Result(
+        job,
+        None if value is None else Value(value, spread == 1),
+        None if failure is None else _failure_decoder.decode(failure),
+        percent,
+        status,
+    )
+
+
+def failure_text(failure: Failure | None) -> str | None:
+    """Return a failure as it is stored."""
+    return None if failure is None else _encode(failure).decode()
+
+
+def read_work(v: Values) -> Work:
+    """Return an entry of the worklist."""
+    job, verb, cursor, origin = v
+    return Work(job, WorkVerb(verb), cursor, origin)

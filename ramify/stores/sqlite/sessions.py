@@ -1,0 +1,77 @@
+"""Which sessions of this host are alive.
+
+A session holds a POSIX lock on a file of its own for as long as its process lives; whoever can take that lock knows
+that the process is gone, also across containers of one kernel. POSIX locks and not `flock`: a forked child would keep
+a `flock` alive. Closing any descriptor of a file drops the process's POSIX locks on it, so a process never opens a
+file that one of its own sessions holds. The lease covers what a lock cannot: a frozen process, another boot.
+"""
+
+import contextlib
+import os
+import pathlib
+import time
+
+from ramify.model import SessionId
+
+try:
+    import fcntl
+except ImportError:  # Windows: only the lease tells
+    fcntl = None  # type: ignore[assignment]
+
+
+class Lifelines:
+    """The locks that this process holds for its sessions."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._held: dict[SessionId, int] = {}
+
+    def hold(self, session: SessionId) -> None:
+        """Take the session's lock, until `drop` or the end of the process."""
+        if fcntl is None or session in self._held:
+            return
+        descriptor = os.open(self._folder / session, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        self._held[session] = descriptor
+
+    def is_cut(self, session: SessionId, pid: int) -> bool:
+        """Tell whether the session's process is known to be gone. Its own process is not asked: see above."""
+        if fcntl is None or pid == os.getpid():
+            return False
+        try:
+            descriptor = os.open(self._folder / session, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def drop(self, session: SessionId) -> None:
+        """Remove the session's file, and let go of its lock if it is ours."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._folder / session)
+        descriptor = self._held.pop(session, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Let go of every lock; the sessions are found dead by the next worker that looks."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+
+def boot_id() -> str:
+    """Return what names this boot of this host; sessions of another boot are dead."""
+    try:
+        return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def boot_clock() -> float:
+    """Return seconds since the host started, sleep included where the system counts it; the same in all processes."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,0 +1,32 @@
+-- end: fence and outcome in one statement. Writes job and result. The unary plus keeps the planner from walking all
+-- running jobs for each reported one: the report leads, the row is found by id.
+
+--: end
+UPDATE job SET state = o.state, session = NULL, hold = NULL, due = NULL, deadline = NULL, ended = ?3
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
+    json_extract(value, '$[2]') AS attempt FROM json_each(?1)) AS o
+WHERE job.id = o.id AND +job.state = 'running' AND +job.session = ?2 AND job.attempt = o.attempt
+RETURNING job.id, job.attempt
+
+--: result
+INSERT INTO result (job, value, spread, failure) VALUES (?, ?, ?, ?)
+ON CONFLICT (job) DO UPDATE SET value = coalesce(excluded.value, value), failure = excluded.failure,
+    spread = CASE WHEN excluded.value IS NULL THEN spread ELSE excluded.spread END
+
+--: value
+INSERT INTO result (job, value, spread) VALUES (?, ?, ?)
+ON CONFLICT (job) DO UPDATE SET value = excluded.value, spread = excluded.spread
+
+--: failure
+INSERT INTO result (job, failure) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET failure = excluded.failure
+
+--: no failure
+UPDATE result SET failure = NULL WHERE job = ?
+
+--: progress
+INSERT INTO result (job, percent, status) SELECT id, ?1, ?2 FROM job WHERE id = ?3 AND session = ?4
+ON CONFLICT (job) DO UPDATE SET percent = excluded.percent, status = excluded.status
+
+--: read
+SELECT r.job, r.value, r.spread, r.failure, r.percent, r.status
+FROM json_each(?) CROSS JOIN job j ON j.id = json_each.value LEFT JOIN result r ON r.job = j.id ORDER BY j.id

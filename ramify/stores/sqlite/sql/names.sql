@@ -1,0 +1,24 @@
+-- Marks, requests and limits. Reads mark, job; reads and writes request, rule.
+
+--: unfinished
+SELECT min(j.id) FROM mark m CROSS JOIN job j ON j.id = m.job
+WHERE m.mark = ? AND j.state IN ('held', 'waiting', 'ready', 'running')
+
+--: done since
+SELECT j.id FROM mark m CROSS JOIN job j ON j.id = m.job
+WHERE m.mark = ? AND j.state = 'done' AND j.ended >= ? ORDER BY j.ended DESC, j.id DESC LIMIT 1
+
+--: request
+SELECT job FROM request WHERE request = ?
+
+--: keep request
+INSERT INTO request (request, job) VALUES (?, ?)
+
+--: limits
+SELECT name, n FROM rule ORDER BY name
+
+--: set limit
+INSERT INTO rule (name, n) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = excluded.n
+
+--: drop limit
+DELETE FROM rule WHERE name = ?

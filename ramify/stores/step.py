@@ -1,0 +1,385 @@
+"""One atomic step of the algebra (`docs/decisions/0002-algebra.md`), over the tables of any store.
+
+Rows are loaded once, changed in place and written when the step ends. The order in which entries are made is part of
+the specification: stores are compared row by row.
+"""
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+
+from ramify.errors import AlreadyReleased, Cycle, NotFound
+from ramify.graph import walk
+from ramify.graph.arrive import arrive, resting_state, stored_befores
+from ramify.model import (
+    ENDED,
+    UNDONE,
+    Again,
+    Back,
+    Batch,
+    Charge,
+    Edge,
+    Ended,
+    Failure,
+    Grown,
+    JobId,
+    Outcome,
+    Refusal,
+    Row,
+    SessionId,
+    State,
+    Verb,
+    Work,
+)
+from ramify.stores.tables import Tables
+
+
+class Step:
+    """Loads rows, applies verbs to them, and writes what changed. Nothing is kept if the step is abandoned."""
+
+    def __init__(self, tables: Tables, slice: int) -> None:
+        self.tables, self.slice = tables, slice
+        self._loaded: dict[JobId, tuple[Row, Row]] = {}
+        self._ended: dict[JobId, State] = {}
+
+    # Rows
+
+    def load(self, ids: Iterable[JobId]) -> list[Row]:
+        """Return these rows, as far as they exist, in the given order; changes to them are written by `flush`."""
+        ids = list(ids)
+        missing = [id for id in ids if id not in self._loaded]
+        for row in self.tables.rows(missing) if missing else ():
+            self._loaded[row.id] = (row, copy(row))
+        return [self._loaded[id][0] for id in ids if id in self._loaded]
+
+    def find(self, id: JobId) -> Row | None:
+        """Return one row, or None."""
+        return next(iter(self.load([id])), None)
+
+    def flush(self) -> None:
+        """Write the rows that changed, and settle what ended."""
+        changed = [row for row, before in self._loaded.values() if row != before]
+        if changed:
+            self.tables.write(changed)
+        self._loaded.clear()
+        ended, self._ended = self._ended, {}
+        self._settle(ended)
+
+    def rest(self, row: Row) -> None:
+        """Put a row that neither runs nor has ended into the state that its columns ask for."""
+        if row.state not in ENDED and row.state is not State.RUNNING:
+            row.state = resting_state(row.hold, row.waits)
+
+    def _settle(self, ended: dict[JobId, State]) -> None:
+        """Settle the edges out of ended jobs: at once if they are few, else through the worklist."""
+        first_bad = self.tables.settle(ended, self.slice) if ended else []
+        if first_bad is None:
+            for id in sorted(ended):
+                self.enlist(id, Verb.SPREAD)
+        for group in first_bad or ():
+            self.enlist(group, Verb.CANCEL)
+
+    def enlist(self, job: JobId, verb: Verb, origin: JobId | None = None) -> None:
+        """Put a job on the worklist."""
+        self.tables.enlist(Work(job, verb, "", origin))
+
+    # Adding
+
+    def insert(self, batch: Batch) -> dict[JobId, JobId]:
+        """Store a batch whose conditions hold; return its aliases."""
+        tables = self.tables
+        found = {id: tables.find_marked(unless) for id, unless in batch.unless.items()}
+        aliases = {id: job for id, job in found.items() if job is not None}
+        befores = self.load(ids := stored_befores(batch, aliases))
+        purging = tables.purging() if befores else set()
+        if len(befores) < len(ids) or any(row.tree in purging for row in befores):
+            known = {row.id for row in befores if row.tree not in purging}
+            raise NotFound(f"job {min(set(ids) - known)} is not stored (any more), so nothing can wait for it")
+        if batch.into is not None:
+            unfinished = [row.id for row in befores if row.state not in ENDED]
+            walk.check_no_cycle(batch.into, unfinished, tables.unfinished_successors)
+        lowest = tables.lowest_place(batch.into) if batch.into is not None else 0
+        arrival = arrive(batch, {row.id: row.state for row in befores}, aliases, lowest, tables.now())
+        tables.insert(batch, arrival)
+        if batch.into is not None:
+            [into] = self.load([batch.into])
+            into.waits += arrival.waits
+            into.bads += arrival.bads
+            if batch.array is not None:
+                into.size, into.last, into.barrier = batch.array.size, batch.array.last, batch.array.barrier
+            self.rest(into)
+        return aliases
+
+    def require_held(self, ids: Sequence[JobId]) -> None:
+        """Raise `NotFound` or `AlreadyReleased` unless all these jobs are held."""
+        rows = {row.id: row for row in self.load(ids)}
+        for id in ids:
+            if id not in rows:
+                raise NotFound(f"job {id} is not stored")
+            if rows[id].hold is None:
+                raise AlreadyReleased(f"job {id} was let go already; only a held job can be extended")
+
+    # Outcomes
+
+    def take(self, session: SessionId, outcomes: Sequence[Outcome]) -> dict[JobId, Refusal]:
+        """Apply what a session reports; return what was refused, by job."""
+        refused: dict[JobId, Refusal] = {}
+        first = {outcome.job: outcome for outcome in reversed(outcomes)}
+        ended = [outcome for outcome in first.values() if isinstance(outcome, Ended)]
+        if ended:
+            accepted = set(self.tables.end(session, ended))
+            self._ended |= {outcome.job: outcome.state for outcome in ended if outcome.job in accepted}
+            refused |= {outcome.job: Refusal("lost") for outcome in ended if outcome.job not in accepted}
+        others = sorted((o for o in first.values() if not isinstance(o, Ended)), key=lambda o: o.job)
+        rows = {row.id: row for row in self.load([outcome.job for outcome in others])}
+        for outcome in others:
+            row = rows.get(outcome.job)
+            if row is None or (row.state, row.session, row.attempt) != (State.RUNNING, session, outcome.attempt):
+                refused[outcome.job] = Refusal("lost")
+            elif isinstance(outcome, Grown):
+                refusal = self._grow(row, outcome)
+                if refusal is not None:
+                    refused[outcome.job] = refusal
+            elif row.cancelled:
+                self._end(row, State.CANCELLED, outcome.failure if isinstance(outcome, Again) else None)
+            else:
+                self._put_back(row, outcome)
+        self.flush()
+        return refused
+
+    def _grow(self, row: Row, outcome: Grown) -> Refusal | None:
+        batch = outcome.batch
+        into, root = self.find(batch.into or row.id), self.find(row.tree)
+        if row.cancelled or into is None or into.cancelled:
+            row.cancelled = True
+            self._end(row, State.CANCELLED, None)
+            return None
+        if into.state in ENDED or (batch.array is not None and into.size != batch.planned_size):
+            return Refusal("changed")
+        if root is not None and root.hold is not None:  # what is added to a tree on hold is held with it
+            for added in batch.rows:
+                added.hold = added.hold or root.hold
+        try:
+            self.insert(batch)
+        except (Cycle, NotFound) as error:
+            return Refusal("bad", str(error))
+        if outcome.value is not None:
+            self.tables.keep_value(row.id, outcome.value)
+        row.step, row.session, row.grown, row.state = outcome.then, None, True, State.WAITING
+        self.rest(row)
+        return None
+
+    def _put_back(self, row: Row, outcome: Again | Back | Grown | Ended) -> None:
+        row.session, row.state = None, State.WAITING
+        if isinstance(outcome, Again):
+            row.tries += outcome.charge is Charge.TRY
+            row.crashes += outcome.charge is Charge.CRASH
+            row.losses += outcome.charge is Charge.LOSS
+            row.due = self.tables.now() + outcome.delay if outcome.delay > 0 else None
+            row.grown = row.grown and outcome.charge is Charge.NOTHING
+            if outcome.failure is not None:
+                self.tables.keep_failure(row.id, outcome.failure)
+        self.rest(row)
+
+    def _end(self, row: Row, state: State, failure: Failure | None) -> None:
+        row.state, row.session, row.hold, row.due, row.deadline = state, None, None, None, None
+        row.ended = self.tables.now()
+        self.tables.keep_failure(row.id, failure)
+        self._ended[row.id] = state
+
+    # Verbs of users
+
+    def move(self, rows: Sequence[Row], verb: Verb, failure: Failure | None) -> int:
+        """Apply a verb to loaded rows; return how many it concerned."""
+        if verb is Verb.CANCEL:
+            return sum([self._cancel(row, failure) for row in rows])
+        if verb is Verb.HOLD:
+            return sum([self._hold(row, row.id) for row in rows])
+        apply = {Verb.RELEASE: self._release, Verb.RETRY: self._retry, Verb.PURGE: self._purge}[verb]
+        return sum([apply(row) for row in rows])
+
+    def _cancel(self, row: Row, failure: Failure | None) -> bool:
+        if row.state is State.DONE:
+            return False
+        fresh = not row.cancelled
+        row.cancelled = True
+        if self._has_members(row) or self.tables.held(row.id, 1):
+            self.enlist(row.id, Verb.CANCEL)
+        if row.state not in ENDED:
+            opening = self.tables.find_work(row.id, Verb.SPREAD) is not None
+            if row.state is not State.RUNNING and not opening:
+                self._end(row, State.CANCELLED, failure)
+            elif failure is not None:
+                self.tables.keep_failure(row.id, failure)
+        return fresh
+
+    def _hold(self, row: Row, origin: JobId) -> bool:
+        if row.state in ENDED:
+            return False
+        if self._has_members(row):
+            self.enlist(row.id, Verb.HOLD, origin)
+        if row.state is not State.RUNNING and row.hold is None:
+            row.hold = origin
+            self.rest(row)
+            return True
+        return row.state is State.RUNNING
+
+    def _release(self, row: Row) -> bool:
+        held = self.tables.held(row.id, 2)
+        if not held:
+            return False
+        if row.hold == row.id:
+            self._let_go(row)
+        if held != [row.id]:
+            self.enlist(row.id, Verb.RELEASE)
+        return True
+
+    def _let_go(self, row: Row) -> None:
+        row.hold = None
+        if row.limit is not None and row.deadline is None:
+            row.deadline = self.tables.now() + row.limit
+        self.rest(row)
+
+    def _retry(self, row: Row) -> bool:
+        if row.state not in UNDONE:
+            return False
+        row.cancelled, row.due, row.grown = False, None, False
+        row.tries = row.crashes = row.losses = 0
+        if row.limit is not None:
+            row.deadline = self.tables.now() + row.limit
+        if row.bads:
+            self.enlist(row.id, Verb.RETRY)
+        self._reopen(row)
+        return True
+
+    def _purge(self, row: Row) -> bool:
+        if row.parent is not None or row.state not in ENDED or not self.tables.is_over(row.id):
+            return False
+        self.enlist(row.id, Verb.PURGE)
+        return True
+
+    def _has_members(self, row: Row) -> bool:
+        return bool(self.tables.edges_into(row.id, None, 1))
+
+    def _reopen(self, row: Row) -> None:
+        """Take an end back: the job waits again, and so does what it had settled."""
+        row.state, row.ended = State.WAITING, None
+        row.waits += 1
+        self.rest(row)
+        self.tables.keep_failure(row.id, None)
+        self.tables.delist(row.id, Verb.SPREAD)
+        self.enlist(row.id, Verb.SPREAD)
+
+    # The worklist
+
+    def drain(self) -> bool:
+        """Do one slice of the oldest entry; return whether there was one."""
+        work = self.tables.first_work()
+        if work is None:
+            return False
+        apply = {
+            Verb.SPREAD: self._drain_spread,
+            Verb.CANCEL: self._drain_cancel,
+            Verb.HOLD: self._drain_hold,
+            Verb.RELEASE: self._drain_release,
+            Verb.RETRY: self._drain_retry,
+            Verb.PURGE: self._drain_purge,
+        }[work.verb]
+        if apply(work):
+            self.tables.delist(work.job, work.verb)
+        else:
+            self.tables.advance(work)
+        self.flush()
+        return True
+
+    def _drain_spread(self, work: Work) -> bool:
+        [row] = self.load([work.job])
+        beyond = _read_cursor(work.cursor)
+        edges = self.tables.edges_out(row.id, beyond, self.slice + 1)
+        here, finished = edges[: self.slice], len(edges) <= self.slice
+        if here:
+            work.cursor = f"{here[-1].after} {here[-1].place}"
+        if row.state not in ENDED:
+            self._open([edge for edge in here if edge.bad])
+            if finished:
+                self._finish_opening(row)
+        elif here:
+            for group in self.tables.settle_slice(row.id, row.state, beyond, (here[-1].after, here[-1].place)):
+                self.enlist(group, Verb.CANCEL)
+        return finished
+
+    def _open(self, edges: Sequence[Edge]) -> None:
+        rows = {row.id: row for row in self.load(dict.fromkeys(edge.after for edge in edges))}
+        self.tables.reopen(edges)
+        for edge in edges:
+            row = rows[edge.after]
+            row.waits += 1
+            row.bads -= 1
+            if row.state is State.RUNNING:  # claimed as doomed; its report will be refused
+                row.state, row.session = State.WAITING, None
+            if row.state in ENDED:
+                self._reopen(row)
+            self.rest(row)
+
+    def _finish_opening(self, row: Row) -> None:
+        row.waits -= 1
+        self.rest(row)
+        if row.cancelled:
+            self._end(row, State.CANCELLED, None)
+
+    def _drain_cancel(self, work: Work) -> bool:
+        members, finished = self._next_members(work)
+        for row in members:
+            self._cancel(row, None)
+        if not finished:
+            return False
+        held = self.tables.held(work.job, self.slice + 1)
+        for row in self.load(held[: self.slice]):
+            if row.state not in ENDED:
+                self._cancel(row, None)
+        return len(held) <= self.slice
+
+    def _drain_hold(self, work: Work) -> bool:
+        members, finished = self._next_members(work)
+        for row in members:
+            self._hold(row, work.origin or work.job)
+        return finished
+
+    def _drain_release(self, work: Work) -> bool:
+        held = self.tables.held(work.job, self.slice + 1)
+        for row in self.load(held[: self.slice]):
+            self._let_go(row)
+        return len(held) <= self.slice
+
+    def _drain_retry(self, work: Work) -> bool:
+        edges = self.tables.edges_into(work.job, _place(work), self.slice + 1, bad=True)
+        here = edges[: self.slice]
+        [row] = self.load([work.job])
+        for before in self.load(dict.fromkeys(edge.before for edge in here)):
+            if before.tree == row.tree:
+                self._retry(before)
+        if here:
+            work.cursor = str(here[-1].place)
+        return len(edges) <= self.slice
+
+    def _drain_purge(self, work: Work) -> bool:
+        members = self.tables.members(work.job, self.slice)
+        self.tables.forget(members or [work.job])
+        return not members
+
+    def _next_members(self, work: Work) -> tuple[list[Row], bool]:
+        """Return the next slice of the jobs that stand under this one, and whether they are the last."""
+        edges = self.tables.edges_into(work.job, _place(work), self.slice + 1)
+        here = edges[: self.slice]
+        if here:
+            work.cursor = str(here[-1].place)
+        members = [row for row in self.load(dict.fromkeys(edge.before for edge in here)) if row.parent == work.job]
+        return members, len(edges) <= self.slice
+
+
+def _place(work: Work) -> int | None:
+    return int(work.cursor) if work.cursor else None
+
+
+def _read_cursor(cursor: str) -> tuple[JobId, int] | None:
+    after, _, place = cursor.partition(" ")
+    return (after, int(place)) if cursor else None

@@ -1,0 +1,75 @@
+"""What travels between a supervisor and its children: calls one way, reports and progress the other."""
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from ramify.graph.sketch import Flat, Path
+from ramify.model import Claim, Failure, JobId, Value
+
+
+class Call(Struct, array_like=True, gc=False):
+    """One job to run. `number` names it between these two processes; `fills` are the results its arguments take."""
+
+    number: int
+    job: JobId
+    tree: JobId
+    parent: JobId | None
+    attempt: int
+    task: str
+    args: bytes
+    project: bool = False
+    timeout: float | None = None
+    fills: list[tuple[Path, Value]] = []
+
+
+class Report(Struct, array_like=True, tag=0, gc=False):
+    """How a call went: the result as JSON, or the failure with the names of its exception and that one's bases.
+
+    `spawned` and `siblings` are sketches of the nodes to add; `seconds` is how long it took.
+    """
+
+    number: int
+    seconds: float = 0.0
+    json: bytes = b"null"
+    spread: bool = False
+    failure: Failure | None = None
+    names: list[str] = []
+    spawned: list[Flat] | None = None
+    siblings: list[Flat] | None = None
+
+
+class Advance(Struct, array_like=True, tag=1, gc=False):
+    """How far a call is."""
+
+    number: int
+    percent: int | None = None
+    status: str | None = None
+
+
+Message: TypeAlias = Report | Advance
+
+encode_call = msgspec.msgpack.Encoder().encode
+decode_call = msgspec.msgpack.Decoder(Call).decode
+message_encoder = msgspec.msgpack.Encoder()
+decode_message = msgspec.msgpack.Decoder(Message).decode
+
+
+def make_call(number: int, claim: Claim, results: dict[JobId, Value]) -> Call:
+    """Return the call that runs a claimed job; results that are missing stay null in its arguments."""
+    row, policy = claim.row, claim.payload.policy
+    call = Call(
+        number,
+        row.id,
+        row.tree,
+        row.parent,
+        row.attempt,
+        row.lane.task or "",
+        claim.payload.args,
+        policy.project,
+        policy.timeout,
+    )
+    if claim.slots:
+        call.fills = [(path, results.get(edge.before, Value())) for edge in claim.slots for path in edge.slots or ()]
+    return call

@@ -1,0 +1,136 @@
+"""The process that runs jobs: receive a call, run it, report. It knows no store.
+
+Functions run one at a time in the main thread; coroutines run together on one event loop in a thread of their own.
+"""
+
+import asyncio
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ramify.model import Failure
+from ramify.tasks import Tasks
+from ramify.worker.call import Advance, Call, Message, Report
+from ramify.worker.pipe import Board, ChildEnd
+from ramify.worker.process import settle_in
+from ramify.worker.run import Runner
+
+LOOK_EVERY = 0.1
+
+
+class Child:
+    """Runs what comes through its end of the line until that closes."""
+
+    def __init__(self, end: ChildEnd, tasks: Tasks) -> None:
+        self._end, self._board = end, end.board
+        self._lock = threading.Lock()
+        self._runner = Runner(tasks, self._is_cancelled, self._advance)
+        self._loop: Loop | None = None
+
+    def serve(self) -> None:
+        """Run calls until the supervisor is gone."""
+        receive, run, begin, awaits = self._end.receive, self._runner.run, self._board.begin, self._runner.awaits
+        while (call := receive()) is not None:
+            if awaits(call.task):
+                self._start(call)
+                continue
+            begin(call.number)
+            report = run(call)
+            begin(0)
+            self._send(report)
+
+    def _start(self, call: Call) -> None:
+        if self._loop is None:
+            self._loop = Loop(self._runner, self._board, self._send)
+        self._loop.start(call)
+
+    def _send(self, message: Message) -> None:
+        with self._lock:
+            self._end.send(message)
+
+    def _is_cancelled(self, number: int) -> bool:
+        return number in self._board.cancels()
+
+    def _advance(self, number: int, percent: int | None, status: str | None) -> None:
+        self._send(Advance(number, percent, status))
+
+
+class Loop:
+    """An event loop in a thread, on which coroutines run together."""
+
+    def __init__(self, runner: Runner, board: Board, send: Callable[[Message], None]) -> None:
+        self._runner, self._board, self._send = runner, board, send
+        self._loop = asyncio.new_event_loop()
+        self._running: dict[int, asyncio.Task[object]] = {}
+        threading.Thread(target=self._serve, name="coroutines", daemon=True).start()
+        self._loop.call_soon_threadsafe(self._look)
+
+    def start(self, call: Call) -> None:
+        """Begin a coroutine; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._begin, call)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        while True:
+            # What a coroutine raised to end the process is in its own report; the others go on.
+            with suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
+
+    def _begin(self, call: Call) -> None:
+        started = self._runner.start(call)
+        if isinstance(started, Report):
+            self._send(started)
+            return
+        coroutine, finish = started
+        task = self._loop.create_task(coroutine)
+        self._running[call.number] = task
+        late: list[bool] = []
+        timer = None if call.timeout is None else self._loop.call_later(call.timeout, _expire, task, late)
+
+        def end(task: "asyncio.Task[object]") -> None:
+            del self._running[call.number]
+            if timer is not None:
+                timer.cancel()
+            report = finish(task)
+            if late and report.failure is not None:
+                report.failure = timed_out(call.timeout)
+                report.names = TIMEOUT_NAMES
+            self._send(report)
+
+        task.add_done_callback(end)
+
+    def _look(self) -> None:
+        """Cancel what is to be cancelled."""
+        for number in self._board.cancels() & self._running.keys():
+            self._running[number].cancel()
+        self._loop.call_later(LOOK_EVERY, self._look)
+
+
+TIMEOUT_NAMES = ["TimeoutError", "builtins.TimeoutError", "OSError", "builtins.OSError", "Exception"]
+
+
+def timed_out(seconds: float | None) -> Failure:
+    """Return the failure of a run that took longer than it may."""
+    return Failure("timeout", f"the run took longer than {seconds:g} seconds, its time limit", "TimeoutError")
+
+
+def _expire(task: "asyncio.Task[object]", late: list[bool]) -> None:
+    late.append(True)
+    task.cancel()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve as a spawned child: supervisor's pid, descriptors of the line, path of the board, modules of tasks."""
+    supervisor, inbox, outbox, board, *modules = arguments
+    settle_in(int(supervisor))
+    end = ChildEnd(socket.socket(fileno=int(inbox)), int(outbox), Board(Path(board)))
+    tasks = Tasks(modules)
+    tasks.names()
+    Child(end, tasks).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

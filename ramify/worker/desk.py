@@ -1,0 +1,277 @@
+"""The worker's side of the store: one session, the outcomes not yet confirmed, and the claims not yet ready to run.
+
+Everything here survives a store that is down: nothing is forgotten before the store has taken it. Whoever calls
+catches `StoreDown` and calls again, and `Lost` and calls `forget`.
+"""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from ramify.errors import NotFound, TooLarge
+from ramify.ids import make_session_id
+from ramify.model import (
+    ENDED,
+    Back,
+    Beat,
+    Claim,
+    Edge,
+    Ended,
+    Exchange,
+    Failure,
+    Grown,
+    JobId,
+    Outcome,
+    Page,
+    Progress,
+    Result,
+    Row,
+    Session,
+    SessionId,
+    State,
+    Value,
+    Verb,
+    Want,
+    Which,
+)
+from ramify.stores.gather import gather
+from ramify.stores.protocol import SLICE, Store
+from ramify.worker.call import Report
+from ramify.worker.decide import decide, decide_loss, end, home_of
+from ramify.worker.process import clock
+
+FENCE: Final = 25.0
+"""Seconds without a word from the store after which our jobs may be somebody else's."""
+
+_UNFINISHED: Final = frozenset(State) - ENDED
+_NOTHING: Final = Want(n=0, ends=0)
+
+
+class Desk:
+    """Takes reports, hands them to the store as outcomes, and brings claims that are ready to run."""
+
+    def __init__(
+        self, store: Store, queues: tuple[str, ...], tasks: tuple[str, ...], running: Callable[[], Collection[JobId]]
+    ) -> None:
+        self.store = store
+        self._running = running
+        self.session: SessionId = ""
+        self.outcomes: list[Outcome] = []
+        self.claims: list[Claim] = []
+        self.results: dict[JobId, Value] = {}
+        self.cancels: list[JobId] = []
+        self.heard = clock()
+        self.more = False
+        self.due_in: float | None = None
+        self.patience = 0.0
+        self._queues, self._tasks = queues, tasks
+        self._reports: list[tuple[Claim, Report, bool]] = []
+        self._grown: dict[JobId, tuple[Claim, Report]] = {}
+        self._arrived: list[Claim] = []
+        self._doomed: list[Claim] = []
+        self._unsure = False
+
+    def open(self) -> None:
+        """Begin a new session."""
+        session = Session(make_session_id(), socket.gethostname(), os.getpid(), self._queues, self._tasks, time.time())
+        asked = clock()
+        self.store.enter(session)
+        self.session, self.heard = session.id, asked
+
+    def forget(self) -> None:
+        """Forget the session and what it had; it was declared dead."""
+        for kept in (self.outcomes, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
+            kept.clear()
+        self.results.clear()
+        self._grown.clear()
+        self._unsure = False
+        self.session = ""
+
+    def is_cut_off(self) -> bool:
+        """Tell whether the store has not been heard of for so long that others may have our jobs."""
+        return clock() - self.heard > FENCE
+
+    def has_work(self) -> bool:
+        """Tell whether an exchange would do something whatever there is to claim."""
+        return self.more or bool(self._arrived) or self.has_outcomes()
+
+    def has_outcomes(self) -> bool:
+        """Tell whether the store has not yet taken all that happened."""
+        return bool(self.outcomes or self._reports or self._doomed)
+
+    def report(self, reports: Sequence[tuple[Claim, Report, bool]]) -> None:
+        """Accept reports of runs, with whether the job was told to stop."""
+        append, done = self.outcomes.append, State.DONE
+        for claim, report, cancelled in reports:
+            if report.failure is None and not (report.spawned or report.siblings):
+                row = claim.row
+                append(Ended(row.id, row.attempt, done, Value(report.json, report.spread)))
+            else:
+                self._reports.append((claim, report, cancelled))
+
+    def exchange(self, want: Want) -> bool:
+        """Report all there is and claim; return whether the store had something for us.
+
+        Jobs to run are added to `claims`, results that fill their arguments to `results`.
+        """
+        if self._unsure:
+            self._reconcile()
+        self._prepare()
+        asked, outcomes = clock(), self.outcomes
+        self._unsure = True
+        reply = self.store.exchange(self.session, outcomes, want)
+        self._unsure = False
+        self.heard, self.outcomes = asked, []
+        self.more, self.due_in = reply.more, reply.due_in
+        self.cancels += reply.cancels
+        self._take_refusals(reply, outcomes)
+        self._sort(reply.claims)
+        self._fill()
+        return bool(reply.claims or reply.more)
+
+    def beat(self, progress: Sequence[Progress]) -> None:
+        """Renew the session's lease; end trees whose time has passed."""
+        asked = clock()
+        beat: Beat = self.store.beat(self.session, progress)
+        self.heard = asked
+        self.cancels += beat.cancels
+        for tree in beat.overdue:
+            self._end_overdue(tree)
+
+    def adopt(self) -> None:
+        """Take over the jobs of workers that died, to report them."""
+        for claim in self.store.adopt(self.session, SLICE):
+            if claim.row.doomed:
+                self._doomed.append(claim)
+            else:
+                self.outcomes.append(decide_loss(claim))
+
+    def close(self) -> None:
+        """Report what is left and end the session."""
+        while self.has_outcomes():
+            self.exchange(_NOTHING)
+        self.store.leave(self.session)
+
+    def _prepare(self) -> None:
+        """Turn into outcomes what needs a look into the store first."""
+        if self._reports:
+            self._decide()
+        if self._doomed:
+            self._end_doomed()
+
+    def _decide(self) -> None:
+        homes = self._read_homes()
+        for claim, report, cancelled in self._reports:
+            # A job that grows by itself alone knows its own array; only when that changed it is read again.
+            home = homes.get(home_of(claim, report) or "")
+            outcome = decide(claim, report, home, random.random(), cancelled)
+            if isinstance(outcome, Grown):
+                self._grown[claim.row.id] = (claim, report)
+            self.add(outcome)
+        self._reports.clear()
+
+    def add(self, outcome: Outcome) -> None:
+        """Accept an outcome; remember until when a job of ours may come back."""
+        self.outcomes.append(outcome)
+        delay = getattr(outcome, "delay", None)
+        if delay is not None:
+            self.patience = max(self.patience, clock() + delay + 1.0)
+
+    def _read_homes(self) -> dict[JobId, Row]:
+        wanted = {
+            home
+            for claim, report, _ in self._reports
+            if (home := home_of(claim, report)) is not None and (home != claim.row.id or home in self._grown)
+        }
+        ids = tuple(sorted(wanted))
+        pages = [ids[start : start + SLICE] for start in range(0, len(ids), SLICE)]
+        return {row.id: row for page in pages for row in self.store.jobs(Which(ids=page), Page(size=SLICE))}
+
+    def _end_doomed(self) -> None:
+        bad = [claim.row.id for claim in self._doomed if claim.row.bads]
+        edges = self._read_bad_edges(bad) if bad else {}
+        befores = sorted({edge.before for own in edges.values() for edge in own})
+        causes: dict[JobId, Result] = {}
+        for start in range(0, len(befores), SLICE):
+            causes |= {result.job: result for result in self.store.results(befores[start : start + SLICE])}
+        for claim in self._doomed:
+            self.outcomes.append(end(claim.row, edges.get(claim.row.id, ()), causes))
+        self._doomed.clear()
+
+    def _read_bad_edges(self, ids: Sequence[JobId]) -> dict[JobId, list[Edge]]:
+        edges: dict[JobId, list[Edge]] = {}
+        start: Edge | None = None
+        while page := self.store.edges(ids, bad=True, start=start):
+            for edge in page:
+                edges.setdefault(edge.after, []).append(edge)
+            start = page[-1]
+        return edges
+
+    def _take_refusals(self, reply: Exchange, outcomes: Sequence[Outcome]) -> None:
+        grown, self._grown = self._grown, {}
+        for job, refusal in reply.refused.items():
+            if job not in grown or refusal.kind == "lost":
+                continue
+            claim, report = grown[job]
+            if refusal.kind == "changed":
+                self._grown[job] = grown[job]
+                self._reports.append((claim, report, False))
+            else:
+                failure = Failure("result", f"what it added was refused: {refusal.reason}")
+                self.outcomes.append(Ended(job, claim.row.attempt, State.FAILED, failure=failure))
+
+    def _sort(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            row = claim.row
+            if not row.doomed:
+                (self._arrived if claim.slots else self.claims).append(claim)
+            elif row.bads:
+                self._doomed.append(claim)
+            else:
+                self.outcomes.append(Ended(row.id, row.attempt, State.DONE))
+
+    def _fill(self) -> None:
+        """Read the results that arguments take. Several jobs together may take more than one may."""
+        if not self._arrived:
+            return
+        try:
+            self.results |= gather(self.store, _befores(self._arrived))
+            self.claims += self._arrived
+        except (TooLarge, NotFound):
+            for claim in list(self._arrived):
+                try:
+                    self.results |= gather(self.store, _befores([claim]))
+                    self.claims.append(claim)
+                except (TooLarge, NotFound) as error:
+                    failure = Failure("arguments", str(error), type(error).__name__)
+                    self.outcomes.append(Ended(claim.row.id, claim.row.attempt, State.FAILED, failure=failure))
+                self._arrived.remove(claim)
+        self._arrived.clear()
+
+    def _end_overdue(self, tree: JobId) -> None:
+        rows = self.store.jobs(Which(tree=tree, states=_UNFINISHED), Page(size=11))
+        names = ", ".join(f"{row.label or row.lane.task or 'group'} {row.id} ({row.state.value})" for row in rows[:10])
+        more = " and more" if len(rows) > 10 else ""
+        failure = Failure("limit", f"the time limit of the tree passed; unfinished: {names}{more}")
+        self.store.move(Which(ids=(tree,)), Verb.CANCEL, failure)
+        while self.store.drain():
+            pass
+
+    def _reconcile(self) -> None:
+        """Give back jobs that the store gave us in a reply that was lost."""
+        known = {claim.row.id for claim in (*self.claims, *self._arrived, *self._doomed)}
+        known |= {outcome.job for outcome in self.outcomes} | {claim.row.id for claim, _, _ in self._reports}
+        known |= set(self._running())
+        after: JobId | None = None
+        while rows := self.store.jobs(Which(states=frozenset({State.RUNNING})), Page(after=after)):
+            for row in rows:
+                if row.session == self.session and row.id not in known:
+                    self.outcomes.append(Back(row.id, row.attempt))
+            after = rows[-1].id
+
+
+def _befores(claims: Sequence[Claim]) -> list[JobId]:
+    return [edge.before for claim in claims for edge in claim.slots if edge.verdict is State.DONE]

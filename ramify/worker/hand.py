@@ -1,0 +1,145 @@
+"""One child as its supervisor sees it: its process, its end of the line, and the jobs it has been given."""
+
+from pathlib import Path
+from time import monotonic
+
+from msgspec import Struct
+
+from ramify.model import Claim, Failure, JobId, State, Value
+from ramify.tasks import Tasks
+from ramify.worker.call import Advance, Report, make_call
+from ramify.worker.child import Child
+from ramify.worker.pipe import ChildEnd, SupervisorEnd
+from ramify.worker.process import Death, Process, fork, spawn
+
+
+class Flight(Struct, gc=False, eq=False):
+    """A claimed job on its way through a child. `expected` is how long it should take, `results` fill its arguments."""
+
+    claim: Claim
+    awaits: bool
+    alone: bool
+    expected: float = 0.0
+    results: dict[JobId, Value] = {}
+    number: int = 0
+    sent: float = 0.0
+    cancelled: float | None = None
+    hand: "Hand | None" = None
+
+
+class Doom(Struct, frozen=True):
+    """Why a child was killed: the call it was for (0: none of them) and how that one ends, None if it may run again."""
+
+    number: int
+    why: str
+    state: State | None = None
+    failure: Failure | None = None
+
+
+class Hand:
+    """A child that runs jobs."""
+
+    def __init__(self, process: Process, end: SupervisorEnd) -> None:
+        self.process, self.end = process, end
+        self.flights: dict[int, Flight] = {}
+        self.load = 0.0
+        self.coroutines = 0
+        self.reserved = False
+        self.doom: Doom | None = None
+        self.born = monotonic()
+        self.proven = False
+        self._number = 0
+        self._emptied = 0
+
+    def send(self, flight: Flight) -> bool:
+        """Send a job to the child; return False if there is no room."""
+        number = self._number + 1
+        if not self.end.send(make_call(number, flight.claim, flight.results)):
+            return False
+        self._number = flight.number = number
+        flight.hand, flight.sent = self, monotonic()
+        self.flights[number] = flight
+        if flight.awaits:
+            self.coroutines += 1
+        else:
+            self.load += flight.expected
+        return True
+
+    def collect(self, advances: list[tuple[Flight, Advance]]) -> list[tuple[Flight, Report]]:
+        """Return the jobs that the child has reported on; add to `advances` how far others are."""
+        reports = []
+        for message in self.end.read():
+            if isinstance(message, Report):
+                flight = self._remove(message.number)
+                reports.append((flight, message))
+            else:
+                advances.append((self.flights[message.number], message))
+        self.proven = self.proven or bool(reports)
+        return reports
+
+    def take_back(self) -> list[Flight]:
+        """Return the jobs that the child had not begun; it will not begin them any more."""
+        return [self._remove(call.number) for call in self.end.take_back()]
+
+    def take_back_behind(self, now: float, long: float) -> list[Flight]:
+        """Return the unstarted jobs if the one that runs has taken longer than `long` already."""
+        number, began = self.end.board.running()
+        if number in {0, self._emptied} or now - began < long:
+            return []
+        self._emptied = number
+        return self.take_back()
+
+    def runs_long(self, now: float, long: float) -> bool:
+        """Tell whether the function that runs has taken longer than `long` already."""
+        number, began = self.end.board.running()
+        return number != 0 and now - began >= long
+
+    def running(self) -> tuple[Flight, float] | None:
+        """Return the job whose function runs in the main thread, and since when."""
+        number, began = self.end.board.running()
+        flight = self.flights.get(number)
+        return None if flight is None else (flight, began)
+
+    def kill(self, doom: Doom) -> None:
+        """Kill the child's process group; the first reason counts."""
+        self.doom = self.doom or doom
+        self.process.kill()
+
+    def reap(self) -> Death | None:
+        """Return how the child died; None while it lives."""
+        return self.process.reap()
+
+    def filenos(self) -> list[int]:
+        """Return what can be read when the child has something to say or is dead."""
+        watch = self.process.watch
+        return self.end.filenos() if watch is None else [*self.end.filenos(), watch]
+
+    def close(self) -> None:
+        """Let go of a dead child."""
+        self.process.close()
+        self.end.close()
+
+    def _remove(self, number: int) -> Flight:
+        flight = self.flights.pop(number)
+        flight.hand = None
+        if flight.awaits:
+            self.coroutines -= 1
+        else:
+            self.load = self.load - flight.expected if self.flights else 0.0
+        return flight
+
+
+def start(directory: Path, name: str, tasks: Tasks, fresh: bool) -> Hand:
+    """Start a child: a fork of this process, or a `fresh` Python that imports the tasks itself."""
+    end = SupervisorEnd(directory, name)
+    if fresh:
+        inbox, outbox = end.keeps()
+        process = spawn([str(inbox), str(outbox), str(end.board_path), *tasks.modules], [inbox, outbox])
+    else:
+
+        def serve() -> None:
+            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks).serve()
+
+        process = fork(serve, end.keeps())
+    end.started()
+    return Hand(process, end)

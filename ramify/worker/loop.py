@@ -1,0 +1,273 @@
+"""The supervisor: the only user of the store, in one thread.
+
+A turn: hear the children, look at the clock, exchange outcomes for claims, send those out, sleep until something
+happens. What the children do is `crew.py`, what the store is told `desk.py`.
+"""
+
+import logging
+import math
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from inspect import iscoroutinefunction
+from multiprocessing.connection import wait as wait_for_any
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import Final
+
+from ramify.errors import Lost, StoreDown
+from ramify.model import Want
+from ramify.stores.protocol import Store
+from ramify.tasks import Tasks
+from ramify.worker.crew import Crew
+from ramify.worker.desk import Desk
+from ramify.worker.process import adopt_orphans, clock
+from ramify.worker.run import PLAN
+
+BEAT: Final = 5.0
+BEAT_PROGRESS: Final = 0.5
+POLL: Final = 1.0
+"""Seconds between looks into the store when nothing wakes us, give or take half: a hint may get lost."""
+
+LONGEST_PAUSE: Final = 2.0
+_log = logging.getLogger("ramify.worker")
+
+
+class Worker:
+    """Runs the jobs of a store in child processes. `tasks` are the modules whose functions may run."""
+
+    def __init__(
+        self,
+        store: Store,
+        tasks: Sequence[str],
+        *,
+        children: int = 2,
+        queues: Sequence[str] = ("default",),
+        multiprocessing: bool = False,
+        grace: float = 30.0,
+        burst: bool = False,
+    ) -> None:
+        self._store, self._tasks = store, Tasks(tasks)
+        self._children, self._queues = children, tuple(queues)
+        self._fresh, self._grace, self._burst = multiprocessing, grace, burst
+        self._stops = 0
+        self._near: socket.socket
+        self._far: socket.socket | None = None
+        self._next_beat = self._next_adopt = self._next_poll = 0.0
+        self._stop_by = math.inf
+        self._pauses = 0
+        self._idle = self._awaiting = False
+
+    def run(self) -> None:
+        """Run jobs until `stop` or SIGTERM or SIGINT; with `burst`, until there are none left that could run here.
+
+        When stopped it claims no more, gives back what has not begun, lets the rest finish for `grace` seconds, then
+        kills it and gives it back too. A second signal ends that wait.
+        """
+        names = self._tasks.names()
+        self._coroutines = frozenset(name for name in names if iscoroutinefunction(self._tasks.find(name)))
+        self._known = names | {PLAN}
+        self._near, self._far = socket.socketpair()
+        self._near.setblocking(False)
+        self._far.setblocking(False)
+        directory = Path(tempfile.mkdtemp(prefix="ramify-"))
+        adopt_orphans()
+        self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
+        self._desk = Desk(self._store, self._queues, self._tasks.modules, self._crew.jobs)
+        try:
+            with self._signals():
+                self._crew.check_time()
+                while not self._finished():
+                    self._turn()
+                self._leave()
+        finally:
+            self._crew.close()
+            self._near.close()
+            self._far.close()
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Begin to stop, as a signal does; may be called from another thread or a signal handler."""
+        self._stops += 1
+        if self._far is not None:
+            with suppress(OSError):
+                self._far.send(b"!")
+
+    def _turn(self) -> None:
+        # The other place where errors are met in the large: a store that is down, and a session that is lost.
+        try:
+            if not self._desk.session:
+                self._desk.open()
+            self._crew.collect()
+            self._crew.check_time()
+            self._look_at_stop()
+            if self._desk.is_cut_off():
+                self._fence()
+            self._hand_over()
+            self._keep_lease()
+            claimed = self._exchange()
+            if not claimed and not self._desk.has_work():
+                self._sleep()
+            self._pauses = 0
+        except StoreDown as error:
+            self._pause(error)
+        except Lost:
+            _log.warning("session %s was declared dead; its jobs are left to others", self._desk.session)
+            self._crew.forget()
+            self._desk.forget()
+
+    def _hand_over(self) -> None:
+        """Give the desk what the children did."""
+        crew, desk = self._crew, self._desk
+        if crew.reports:
+            reports, crew.reports = crew.reports, []
+            desk.report(reports)
+        if crew.outcomes:
+            outcomes, crew.outcomes = crew.outcomes, []
+            for outcome in outcomes:
+                desk.add(outcome)
+
+    def _exchange(self) -> bool:
+        """Exchange outcomes for claims if there is a reason to; return whether there is more to do at once."""
+        desk, crew, now = self._desk, self._crew, monotonic()
+        functions, coroutines = crew.room() if not self._stops else (0, 0)
+        eager = self._next_poll <= now
+        if not (desk.has_work() or eager):
+            crew.dispatch()
+            return False
+        want = self._want(functions, coroutines)
+        more = desk.exchange(want)
+        partial = want.tasks is not self._known
+        self._idle = not (more or desk.claims or partial) and want.n > 0
+        # Where there is one coroutine there may be a hundred, and they could all begin.
+        self._awaiting = any(claim.row.lane.task in self._coroutines for claim in desk.claims)
+        if desk.claims:
+            crew.take(desk.claims, desk.results)
+            desk.claims, desk.results = [], {}
+        # A claim that came back full may have left others behind.
+        self._next_poll = now if more or (partial and functions) else now + POLL * (0.5 + random.random())
+        if desk.due_in is not None:
+            self._next_poll = min(self._next_poll, now + desk.due_in)
+        if desk.cancels:
+            crew.cancel(desk.cancels)
+            desk.cancels.clear()
+        if self._stops:
+            crew.give_back()
+        crew.dispatch()
+        self._hand_over()
+        return more and sum(crew.room()) > 0
+
+    def _want(self, functions: int, coroutines: int) -> Want:
+        """Return what to claim: whatever there is room for, or only coroutines, for which there is more room."""
+        if self._stops:
+            return Want(n=0, ends=0)
+        if coroutines and (self._awaiting or not functions):
+            return Want(n=coroutines, queues=self._queues, tasks=self._coroutines)
+        return Want(n=functions, queues=self._queues, tasks=self._known)
+
+    def _keep_lease(self) -> None:
+        now = monotonic()
+        desk, crew = self._desk, self._crew
+        if now >= self._next_adopt and not self._stops:
+            desk.adopt()
+            self._next_adopt = now + POLL * (0.75 + random.random() / 2)
+        if now >= self._next_beat or (crew.progress and now >= self._next_beat - BEAT + BEAT_PROGRESS):
+            desk.beat(list(crew.progress.values()))
+            crew.progress.clear()
+            self._next_beat = now + BEAT
+            if desk.cancels:
+                crew.cancel(desk.cancels)
+                desk.cancels.clear()
+                self._hand_over()
+
+    def _fence(self) -> None:
+        """End what runs here, because it may run elsewhere by now. Whether it does the store says when it is back."""
+        if self._crew.busy():
+            _log.warning("the store has not answered for long; what runs here is ended")
+            self._crew.give_back()
+            self._crew.kill("the store could not be reached for so long that the job may run elsewhere")
+
+    def _look_at_stop(self) -> None:
+        if not self._stops:
+            return
+        now = monotonic()
+        if self._stop_by == math.inf:
+            self._stop_by = now + self._grace
+        self._crew.give_back()
+        if self._crew.busy() and (now >= self._stop_by or self._stops > 1):
+            self._crew.kill("its worker was told to stop")
+
+    def _finished(self) -> bool:
+        if self._crew.busy() or self._crew.reports or self._crew.outcomes:
+            return False
+        if self._stops:
+            return True
+        if not (self._burst and self._idle) or self._desk.has_work():
+            return False
+        due_in = self._desk.due_in
+        return due_in is None or clock() + due_in > self._desk.patience
+
+    def _leave(self) -> None:
+        """Report the last outcomes; if the store is away, try for as long as a stop may take."""
+        while self._desk.session:
+            try:
+                self._hand_over()
+                self._desk.close()
+            except StoreDown as error:
+                if self._desk.is_cut_off():
+                    return
+                self._pause(error)
+            except Lost:
+                return
+            else:
+                return
+
+    def _sleep(self) -> None:
+        now = monotonic()
+        until = min(self._next_poll, self._next_beat, self._next_adopt, self._crew.next_time(), self._stop_by)
+        if self._crew.progress:
+            until = min(until, self._next_beat - BEAT + BEAT_PROGRESS)
+        if until > now:
+            descriptors = self._crew.filenos()
+            if self._store.wait(self._queues, until - now, [*descriptors, self._near]):
+                self._next_poll = 0.0
+            self._hear_stop()
+
+    def _pause(self, error: StoreDown) -> None:
+        """Wait for a store that is down, longer each time; children go on meanwhile."""
+        if self._pauses == 0:
+            _log.warning("the store cannot be used; trying again: %s", error)
+        self._pauses += 1
+        pause = min(LONGEST_PAUSE, 0.05 * 2**self._pauses) * (0.5 + random.random() / 2)
+        wait_for_any([self._near], pause)
+        self._hear_stop()
+
+    def _hear_stop(self) -> None:
+        with suppress(BlockingIOError):
+            self._near.recv(4096)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop this worker, if this is the thread that signals come to."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stop()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        assert self._far is not None
+        woken = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(woken)
+            for number, handler in before.items():
+                signal.signal(number, handler)

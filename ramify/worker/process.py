@@ -1,0 +1,204 @@
+"""Everything a worker asks of the operating system about processes; the POSIX-only and Linux-only calls stand here.
+
+A child leads a process group of its own, so that what its jobs started can be ended with it, and is killed by the
+kernel when its supervisor dies.
+"""
+
+import ctypes
+import gc
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from msgspec import Struct
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_LINUX: Final = sys.platform == "linux"
+CAN_FORK: Final = _LINUX
+"""macOS frameworks and Windows do not survive a fork."""
+
+SECRETS: Final = ("RAMIFY_URL",)
+"""Variables that name the store; jobs do not get them."""
+
+
+class Death(Struct, frozen=True):
+    """How a process ended: its exit status or the signal, and the most memory it held at once."""
+
+    status: int
+    signal: int
+    peak_mb: int
+
+    def __str__(self) -> str:
+        how = f"exit status {self.status}"
+        if self.signal:
+            how = f"signal {self.signal}"
+            with suppress(ValueError):
+                how += f" ({signal.Signals(self.signal).name})"
+        return f"{how}; it used at most {self.peak_mb:,} MB"
+
+
+class Process:
+    """A child process. `watch` is a descriptor that can be read once it is dead, None where there is no such thing."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.watch: int | None = None
+        self._death: Death | None = None
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                self.watch = os.pidfd_open(pid)
+
+    def kill(self) -> None:
+        """Kill the process and whatever else is in its group."""
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
+
+    def reap(self, wait: bool = False) -> Death | None:
+        """Return how the process ended, None while it lives. Call `kill` first if you `wait`."""
+        if self._death is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, 0 if wait else os.WNOHANG)
+            except ChildProcessError:  # somebody else reaped it
+                self._death = Death(-1, 0, 0)
+            else:
+                if pid == 0:
+                    return None
+                code = os.waitstatus_to_exitcode(status)
+                # Linux counts in KiB, macOS in bytes.
+                peak = usage.ru_maxrss // (1024 if _LINUX else 1024 * 1024)
+                self._death = Death(max(code, 0), max(-code, 0), peak)
+            # Its group may outlive it.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        return self._death
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self.watch is not None:
+            os.close(self.watch)
+            self.watch = None
+
+
+def fork(run: Callable[[], None], keep: Collection[int]) -> Process:
+    """Start a child that calls `run` and ends; of the open files it has `keep` and those it can only write to."""
+    gc.freeze()  # the collector of the child leaves alone what the parent made, so those pages stay shared
+    sys.stdout.flush()
+    sys.stderr.flush()
+    supervisor = os.getpid()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    pid = os.fork()
+    if pid == 0:
+        _be_child(run, keep, supervisor, blocked)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    gc.unfreeze()
+    with suppress(OSError):
+        os.setpgid(pid, pid)  # the child does the same; whoever comes first
+    return Process(pid)
+
+
+def _be_child(
+    run: Callable[[], None], keep: Collection[int], supervisor: int, mask: Collection[signal.Signals | int]
+) -> NoReturn:
+    status = 1
+    try:
+        _close_inherited(keep)
+        settle_in(supervisor)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        run()
+        status = 0
+    except BaseException:  # noqa: BLE001 -- nothing may climb into the supervisor's frames, of which this is a copy
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def spawn(arguments: Sequence[str], pass_fds: Sequence[int]) -> Process:
+    """Start a fresh Python with `ramify.worker.child` and these arguments and descriptors."""
+    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    # The modules of tasks are found as they were found here.
+    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "ramify.worker.child", str(os.getpid()), *arguments],
+        stdin=subprocess.DEVNULL,
+        pass_fds=pass_fds,
+        env=environment,
+        process_group=0,
+    )
+    # It is reaped by `Process.reap`; so that Popen does not complain, it is told that this has happened.
+    child.returncode = 0
+    return Process(child.pid)
+
+
+def settle_in(supervisor: int) -> None:
+    """Make this process a child as it should be: own group, dies with its supervisor, leaves signals to it."""
+    with suppress(OSError):
+        os.setpgid(0, 0)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:  # it died before the line above
+        os._exit(1)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name in SECRETS:
+        os.environ.pop(name, None)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of what its children leave behind, so that nothing escapes it."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_orphans(known: Collection[int]) -> None:
+    """Kill and reap children of this process that are not in `known`: left behind by jobs whose process died."""
+    try:
+        with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
+            pids = [int(word) for word in file.read().split()]
+    except OSError:
+        return
+    for pid in pids:
+        if pid not in known:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(OSError):
+                os.waitpid(pid, 0)
+
+
+def clock() -> float:
+    """Return seconds that also pass while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.monotonic()
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LINUX:
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _close_inherited(keep: Collection[int]) -> None:
+    """Close the store's files and sockets, and the ends of other children.
+
+    What can only be written (the log files of the user's modules), and devices, stay.
+    """
+    import fcntl
+
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        if number <= 2 or number in keep:
+            continue
+        with suppress(OSError):
+            mode = os.fstat(number).st_mode
+            writes = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+            if stat.S_ISCHR(mode) or (writes and stat.S_ISREG(mode)):
+                continue
+            os.close(number)

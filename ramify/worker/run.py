@@ -1,0 +1,270 @@
+"""One call of a user's function in this process: a `Call` in, a `Report` out, whatever the function does.
+
+Nothing here knows a store or another process; what becomes of the job is decided in `decide.py`.
+"""
+
+import asyncio
+import inspect
+import os
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from time import monotonic
+from types import CoroutineType
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ramify import context, project
+from ramify.codec import annotations, decode, encode_result, restore
+from ramify.context import Context
+from ramify.errors import BadArguments, BadNode, BadTask, BadValue
+from ramify.graph.sketch import Path, sketch
+from ramify.model import Value
+from ramify.tasks import Tasks
+from ramify.worker.call import Call, Report
+from ramify.worker.trouble import explain, names_of
+
+PLAN: Final = "ramify:plan"
+"""The task whose argument is a project document; the jobs in it become children of the job."""
+
+
+class Prepared(Struct, gc=False):
+    """A function with what must be known of it for each call. `named` includes the positional ones."""
+
+    function: Callable[..., Any]
+    awaits: bool
+    positional: list[Any]
+    more: Any
+    named: dict[str, Any]
+    other: Any
+
+
+class Runner:
+    """Runs calls of the tasks that may run here."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        is_cancelled: Callable[[int], bool] = lambda number: False,
+        advance: Callable[[int, int | None, str | None], None] = lambda number, percent, status: None,
+    ) -> None:
+        self._tasks = tasks
+        self._is_cancelled, self._advance = is_cancelled, advance
+        self._prepared: dict[str, Prepared] = {}
+
+    def awaits(self, task: str) -> bool:
+        """Tell whether the task is an `async def`; False if there is no such task."""
+        try:
+            return self._prepare(task).awaits
+        except BadTask:
+            return False
+
+    def run(self, call: Call) -> Report:
+        """Run the call to its end; a coroutine gets an event loop of its own."""
+        started = monotonic()
+        report, job = Report(call.number), self._context(call)
+        try:
+            prepared, args, kwargs = self._arrange(call)
+        except (BadArguments, BadTask) as error:
+            return _refused(report, error)
+        pid = os.getpid()
+        try:
+            with context.entered(job):
+                value = prepared.function(*args, **kwargs)
+                if type(value) is CoroutineType:
+                    value = _complete(value)
+        except BaseException as error:  # noqa: BLE001 -- around the user's function: whatever it raises is its outcome
+            _check_pid(pid)
+            _failed(report, error, prepared, args, kwargs)
+        else:
+            _check_pid(pid)
+            self._finish(report, call, job, value)
+        report.seconds = monotonic() - started
+        return report
+
+    def start(
+        self, call: Call
+    ) -> tuple[Coroutine[Any, Any, object], Callable[["asyncio.Task[object]"], Report]] | Report:
+        """Return the coroutine of an `async def` task, and what makes the report of it once it has ended."""
+        started = monotonic()
+        report, job = Report(call.number), self._context(call)
+        try:
+            prepared, args, kwargs = self._arrange(call)
+        except (BadArguments, BadTask) as error:
+            return _refused(report, error)
+
+        async def run() -> object:
+            with context.entered(job):
+                return await prepared.function(*args, **kwargs)
+
+        def finish(task: "asyncio.Task[object]") -> Report:
+            if task.cancelled():
+                _failed(report, asyncio.CancelledError("the coroutine was cancelled"), prepared, args, kwargs)
+            elif (error := task.exception()) is not None:
+                _failed(report, error, prepared, args, kwargs)
+            else:
+                self._finish(report, call, job, task.result())
+            report.seconds = monotonic() - started
+            return report
+
+        return run(), finish
+
+    def _context(self, call: Call) -> Context:
+        number, is_cancelled, advance = call.number, self._is_cancelled, self._advance
+        return Context(
+            call.job,
+            call.tree,
+            call.parent,
+            call.attempt,
+            lambda: is_cancelled(number),
+            lambda percent, status: advance(number, percent, status),
+        )
+
+    def _prepare(self, task: str) -> Prepared:
+        prepared = self._prepared.get(task)
+        if prepared is None:
+            prepared = self._prepared[task] = prepare(_plan if task == PLAN else self._tasks.find(task))
+        return prepared
+
+    def _arrange(self, call: Call) -> tuple[Prepared, list[Any], dict[str, Any]]:
+        """Return the function and its arguments, filled in and as the types that the function asks for."""
+        prepared = self._prepare(call.task)
+        args, kwargs = decode(call.args)
+        for path, value in call.fills:
+            args = _fill(args, kwargs, path, value)
+        if prepared.positional or prepared.more is not Any:
+            _restore_positional(prepared, args)
+        if kwargs:
+            for name, value in kwargs.items():
+                wanted = prepared.named.get(name, prepared.other)
+                kwargs[name] = value if wanted is Any else _restore(value, wanted, f"argument {name!r}")
+        return prepared, args, kwargs
+
+    def _finish(self, report: Report, call: Call, job: Context, value: object) -> None:
+        siblings = job.siblings
+        try:
+            if call.project and type(value) is dict and "addJobs" in value:
+                siblings = [*siblings, *project.read_added(value["addJobs"])]
+                value = value.get("result")
+            if job.spawned:
+                report.spawned = sketch(job.spawned)
+            if siblings:
+                report.siblings = sketch(siblings)
+            if value is not None:
+                stored = encode_result(value)
+                report.json, report.spread = stored.json, stored.spread
+        except (BadNode, BadValue, BadTask) as error:
+            report.spawned = report.siblings = None
+            report.failure = explain(error, "result")
+
+
+def prepare(function: Callable[..., Any]) -> Prepared:
+    """Return the function with the types of its parameters; `Any` stands for whatever may come."""
+    awaits = inspect.iscoroutinefunction(function)
+    hints = annotations(function)
+    prepared = Prepared(function, awaits, [], Any, {}, Any)
+    if not hints:
+        return prepared
+    for name, parameter in inspect.signature(function).parameters.items():
+        wanted = hints.get(name, Any)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            prepared.more = wanted
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            prepared.other = wanted
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            prepared.named[name] = wanted
+        else:
+            prepared.positional.append(wanted)
+            prepared.named[name] = wanted
+    if all(wanted is Any for wanted in prepared.positional):
+        prepared.positional = []
+    return prepared
+
+
+def _plan(document: dict[str, Any]) -> None:
+    context.current().spawn(project.read(document))
+
+
+def _fill(args: list[Any], kwargs: dict[str, Any], path: Path, value: Value) -> list[Any]:
+    """Put a result into its place; return the positional arguments."""
+    result = decode(value.json)
+    if path == ["*"]:
+        return list(result) if value.spread else [result]
+    target: Any = kwargs if path[0] == "kwargs" else args
+    for step in path[1:-1]:
+        target = target[step]
+    target[path[-1]] = result
+    return args
+
+
+def _restore_positional(prepared: Prepared, args: list[Any]) -> None:
+    known = len(prepared.positional)
+    for index, value in enumerate(args):
+        wanted = prepared.positional[index] if index < known else prepared.more
+        # The commonest case first: a call of `restore` costs more than this comparison.
+        if type(value) is not wanted and wanted is not Any:
+            args[index] = _restore(value, wanted, f"argument {index + 1}")
+
+
+def _restore(value: object, wanted: Any, what: str) -> object:  # noqa: ANN401 -- an annotation
+    if isinstance(wanted, list | tuple | set | frozenset):
+        if value not in wanted:
+            raise BadArguments(f"{what}: {value!r} is not one of {', '.join(map(repr, wanted))}")
+        return value
+    return restore(value, wanted, what)
+
+
+def _refused(report: Report, error: Exception) -> Report:
+    report.failure = explain(error, "arguments")
+    return report
+
+
+def _failed(
+    report: Report, error: BaseException, prepared: Prepared, args: list[Any], kwargs: Mapping[str, Any]
+) -> None:
+    kind = "error"
+    if type(error) is TypeError and not _fits(prepared.function, args, kwargs):
+        kind = "arguments"
+    report.failure = explain(error, kind)
+    report.names = names_of(error)
+
+
+def _fits(function: Callable[..., Any], args: list[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether the arguments fit the signature: asked only after a TypeError, because binding is slow."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without signature
+        return True
+    return True
+
+
+def _complete(coroutine: Coroutine[Any, Any, object]) -> object:
+    """Run a coroutine to its end, beside the caller's event loop if there is one (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    done: list[Any] = []
+    here = context.running()
+
+    async def run() -> None:
+        if here is None:
+            done.extend(await asyncio.gather(coroutine, return_exceptions=True))
+        else:
+            with context.entered(here):
+                done.extend(await asyncio.gather(coroutine, return_exceptions=True))
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    thread.join()
+    if isinstance(done[0], BaseException):
+        raise done[0]
+    return done[0]
+
+
+def _check_pid(pid: int) -> None:
+    """End a process that the user's function forked and let return: the job goes on in the other one."""
+    if os.getpid() != pid:
+        os._exit(1)

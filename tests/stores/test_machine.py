@@ -1,0 +1,507 @@
+"""Every store takes the same random steps, and none may differ from memory or break an invariant.
+
+Each step is a rule below. After each one the stores are compared row by row and judged by `find_violations`; in the end
+everything is worked off, let go, and purged. `STORM=5000 pytest tests/stores/test_machine.py` explores for longer.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ramify.errors import BadNode, RamifyError
+from ramify.graph.check import find_violations
+from ramify.graph.ends import decide_end
+from ramify.graph.plan import Into, plan
+from ramify.graph.sketch import sketch
+from ramify.model import (
+    ENDED,
+    Again,
+    Array,
+    Back,
+    Batch,
+    Charge,
+    Edge,
+    Ended,
+    Exchange,
+    Failure,
+    Grown,
+    Ids,
+    JobId,
+    Kind,
+    Outcome,
+    Page,
+    Progress,
+    Row,
+    Rule,
+    Session,
+    SessionId,
+    Snapshot,
+    State,
+    Step,
+    Verb,
+    Want,
+    When,
+    Which,
+)
+from ramify.stores.protocol import Store
+from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Connection, Names, comparable
+from tests.stores.trees import QUEUES, TASKS, forests
+
+LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only")
+STEPS: Final = 5000
+"""How many steps the work that a test leaves behind may take."""
+Act = Callable[[Store], Any]
+
+
+class Stores(RuleBasedStateMachine):
+    """All stores, side by side."""
+
+    kinds: Sequence[str] = tuple(STORES)
+
+    @initialize(slice=st.integers(1, 3))
+    def open(self, slice: int) -> None:
+        """Open every store, empty, and a session."""
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock, self.slice = Clock(), slice
+        self.stores = {name: self.open_store(name) for name in self.kinds}
+        self.names = Names()
+        self.sessions: list[SessionId] = []
+        self.decided: dict[tuple[JobId, int], Ended] = {}
+        self.past: list[Outcome] = []
+        self.before = self.now = self.look()
+        self.enter()
+
+    def open_store(self, name: str) -> Store:
+        """Open one store."""
+        return STORES[name](Path(self.folder.name), self.clock, self.slice)
+
+    # Steps on all stores
+
+    def do(self, act: Act, breaks_at: int = 0) -> Any:
+        """Do the same with every store; return or raise what all of them return or raise."""
+        self.whole, self.before = False, self.now
+        replies = {name: self.attempt(name, act, breaks_at) for name in self.stores}
+        self.now = self.look()
+        first, *others = replies.values()
+        for other in others:
+            assert _plain(first) == _plain(other)
+        if isinstance(first, RamifyError):
+            assert self.before == self.now
+            raise first
+        return first
+
+    def attempt(self, name: str, act: Act, breaks_at: int) -> Any:
+        """Do something with one store; if it breaks on the way, nothing may have changed, and it is done again."""
+        store = self.stores[name]
+        connection = _connection(store)
+        try:
+            if connection is not None and breaks_at:
+                connection.left = breaks_at
+                try:
+                    return act(store)
+                except Broken:
+                    assert self.before == comparable(store.snapshot())
+                finally:
+                    connection.left = -1
+            return act(store)
+        except RamifyError as error:
+            return error
+
+    def look(self) -> Snapshot:
+        """Return the snapshot that all stores give."""
+        first, *others = [comparable(store.snapshot()) for store in self.stores.values()]
+        for other in others:
+            for field in first.__struct_fields__:
+                assert getattr(first, field) == getattr(other, field)
+        return first
+
+    def rows(self, *states: State) -> list[Row]:
+        """Return all rows, or those in some states."""
+        return [row for row in self.now.rows if not states or row.state in states]
+
+    # Adding
+
+    @rule(data=st.data(), request=st.sampled_from([None, None, "one", "two"]), breaks_at=st.integers(0, 9))
+    def add(self, data: st.DataObject, request: str | None, breaks_at: int) -> None:
+        """Add a tree."""
+        batch = self.plan(data, None, 1)
+        if batch is not None:
+            batch.request = request
+            self.try_to(lambda store: store.add(deepcopy(batch)), breaks_at)
+            if request:
+                self.try_to(lambda store: store.add(deepcopy(batch)))
+
+    @precondition(lambda self: self.rows(State.HELD))
+    @rule(data=st.data(), breaks_at=st.integers(0, 9))
+    def extend(self, data: st.DataObject, breaks_at: int) -> None:
+        """Add children to a job, most often a held one."""
+        row = data.draw(st.sampled_from(self.rows(State.HELD) * 3 + self.rows()))
+        batch = self.plan(data, self.into(row), 2)
+        if batch is not None:
+            self.try_to(lambda store: store.add(deepcopy(batch)), breaks_at)
+
+    @precondition(lambda self: self.rows(State.HELD))
+    @rule(data=st.data(), when=st.sampled_from(list(When)))
+    def add_edge(self, data: st.DataObject, when: When) -> None:
+        """Make a held job wait for another."""
+        after = data.draw(st.sampled_from(self.rows(State.HELD))).id
+        before = data.draw(st.sampled_from(self.rows())).id
+        if after != before:
+            self.try_to(lambda store: store.add(Batch(edges=[Edge(after, -1, before, Kind.AFTER, when)], into=after)))
+
+    def plan(self, data: st.DataObject, into: Into | None, most: int) -> Batch | None:
+        """Return a random batch, None if its description has a mistake."""
+        stored = [row.id for row in self.now.rows]
+        gates = [row.id for row in self.rows(State.HELD)]
+        nodes = data.draw(forests(stored, gates, most))
+        if len({id(node) for node in nodes}) < len(nodes):
+            return None
+        try:
+            return plan(sketch(nodes), self.names, into)
+        except BadNode:
+            return None
+
+    def into(self, row: Row) -> Into:
+        """Return what planning into a stored job must know."""
+        edges = [edge for edge in self.now.edges if edge.after == row.id and edge.kind is Kind.AFTER and not edge.slots]
+        gates = tuple((edge.before, edge.when) for edge in edges)
+        array = Array(row.size, row.last, row.barrier)
+        return Into(row.id, row.tree, array, row.lane.queue, row.priority, row.hold, gates)
+
+    def try_to(self, act: Act, breaks_at: int = 0) -> Any:
+        """Do something that may rightly be refused."""
+        try:
+            return self.do(act, breaks_at)
+        except RamifyError as error:
+            return error
+
+    # Working
+
+    @rule(
+        data=st.data(),
+        n=st.integers(0, 4),
+        ends=st.sampled_from([0, 1, 1000, 1000]),
+        queues=st.permutations(QUEUES),
+        breaks_at=st.integers(0, 30),
+        lost=st.booleans(),
+    )
+    def exchange(
+        self, data: st.DataObject, n: int, ends: int, queues: Sequence[str], breaks_at: int, lost: bool
+    ) -> None:
+        """Report some jobs, rightly or not, and claim others; if the reply is lost, report again."""
+        session = data.draw(st.sampled_from(self.sessions))
+        outcomes = self.draw_outcomes(data, session)
+        lanes = sorted({row.lane for row in self.now.rows})
+        refuse = frozenset(data.draw(st.lists(st.sampled_from(lanes), max_size=1))) if lanes else frozenset()
+        tasks = data.draw(st.sampled_from([None, None, frozenset(TASKS), frozenset(TASKS[:1])]))
+        want = Want(n, tuple(queues), tasks, refuse, ends)
+        running = self.rows(State.RUNNING)
+
+        reply = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), want), breaks_at)
+
+        if isinstance(reply, Exchange):
+            self.check_reply(session, outcomes, running, reply)
+            self.past += outcomes
+            if lost:
+                again = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
+                assert {outcome.job for outcome in outcomes if outcome.job not in reply.refused} <= again.refused.keys()
+
+    @precondition(lambda self: self.past)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """Report what was reported long ago: it is refused."""
+        outcomes = data.draw(st.lists(st.sampled_from(self.past), min_size=1, max_size=3))
+        session = data.draw(st.sampled_from(self.sessions))
+        running = {(row.id, row.session, row.attempt) for row in self.rows(State.RUNNING)}
+
+        reply = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
+
+        stale = {outcome.job for outcome in outcomes if (outcome.job, session, outcome.attempt) not in running}
+        if isinstance(reply, Exchange):
+            assert stale <= reply.refused.keys() | {outcome.job for outcome in outcomes if outcome.job not in stale}
+
+    def draw_outcomes(self, data: st.DataObject, session: SessionId) -> list[Outcome]:
+        """Return reports on some running jobs, sometimes stale or of another session's jobs."""
+        running = self.rows(State.RUNNING)
+        mine = [row for row in running if row.session == session]
+        if not running:
+            return []
+        pool = mine * 3 + running
+        rows = data.draw(st.lists(st.sampled_from(pool), max_size=4))
+        outcomes: list[Outcome] = []
+        for row in rows:
+            outcome = self.draw_outcome(data, row)
+            if outcome is not None:
+                outcomes.append(outcome)
+        return outcomes
+
+    def draw_outcome(self, data: st.DataObject, row: Row) -> Outcome | None:
+        """Return a report on a running job."""
+        attempt = row.attempt - (data.draw(st.integers(1, 12)) == 12)
+        kind = data.draw(st.sampled_from(["ended", "ended", "failed", "cancelled", "grown", "again", "back"]))
+        if row.doomed:
+            return self.end_of(row, attempt)
+        if kind == "ended":
+            return Ended(row.id, attempt, State.DONE, VALUE)
+        if kind in ("failed", "cancelled"):
+            return Ended(row.id, attempt, State(kind), None, FAILURE)
+        if kind == "again":
+            charges = [Charge.NOTHING, Charge.TRY]
+            charges += [Charge.CRASH] * (row.crashes < 3) + [Charge.LOSS] * (row.losses < 3)
+            return Again(row.id, attempt, data.draw(st.sampled_from([0.0, 5.0])), data.draw(st.sampled_from(charges)), FAILURE)
+        if kind == "grown":
+            return self.draw_grown(data, row, attempt)
+        return Back(row.id, attempt)
+
+    def draw_grown(self, data: st.DataObject, row: Row, attempt: int) -> Grown | None:
+        """Return a report that adds children, siblings or needs; sometimes planned for an array that has changed."""
+        sibling = row.parent is not None and data.draw(st.booleans())
+        target = next(other for other in self.now.rows if other.id == (row.parent if sibling else row.id))
+        then = data.draw(st.sampled_from([Step.END, Step.END, Step.RUN]))
+        if then is Step.RUN:
+            return Grown(row.id, attempt, self.draw_needs(data, row), then)
+        into = self.into(target)
+        batch = self.plan(data, Into(into.job, into.tree, into.array, into.queue, into.priority), 2)
+        if batch is None:
+            return None
+        batch.planned_size += data.draw(st.integers(1, 8)) == 8
+        return Grown(row.id, attempt, batch, then, VALUE)
+
+    def draw_needs(self, data: st.DataObject, row: Row) -> Batch:
+        """Return edges from stored jobs into a running one, as needs are."""
+        others = sorted({other.id for other in self.now.rows} - {row.id})
+        befores = data.draw(st.lists(st.sampled_from(others), max_size=2, unique=True)) if others else []
+        edges = [Edge(row.id, -place, before, Kind.AFTER) for place, before in enumerate(befores, 1)]
+        return Batch(edges=edges, into=row.id)
+
+    def end_of(self, row: Row, attempt: int) -> Ended:
+        """Return the end that a worker decided on when it claimed the job."""
+        ended = self.decided.get((row.id, row.attempt)) or self.decide(row)
+        return Ended(row.id, attempt, ended.state, None, ended.failure)
+
+    def decide(self, row: Row) -> Ended:
+        """Decide how a job ends whose body is over or never runs."""
+        edges = self.stores["memory"].edges([row.id], bad=True)
+        end, cause = decide_end(edges)
+        failure = None if end is State.DONE else Failure("cause", "", cause=cause)
+        ended = Ended(row.id, row.attempt, end, None, failure)
+        self.decided[row.id, row.attempt] = ended
+        return ended
+
+    def check_reply(self, session: SessionId, outcomes: Sequence[Outcome], running: list[Row], reply: Exchange) -> None:
+        """Refused is what is not ours, and no limit is overrun."""
+        ours = {(row.id, row.attempt) for row in running if row.session == session}
+        first = {outcome.job: outcome for outcome in reversed(outcomes)}
+        for outcome in first.values():
+            if (outcome.job, outcome.attempt) not in ours:
+                assert "lost" == reply.refused[outcome.job].kind
+            elif not isinstance(outcome, Grown):
+                assert outcome.job not in reply.refused
+        for claim in reply.claims:
+            if claim.row.doomed:
+                self.decide(claim.row)
+        started = [claim.row for claim in reply.claims if not claim.row.doomed]
+        for name, limit in self.now.limits.items():
+            if any(_counts(row, name) for row in started):
+                assert sum(_counts(row, name) for row in self.rows(State.RUNNING) if not row.doomed) <= limit.n
+
+    # Sessions and time
+
+    @rule()
+    def enter(self) -> None:
+        """A worker begins."""
+        session = f"session {len(self.sessions)}"
+        self.sessions.append(session)
+        self.do(lambda store: store.enter(Session(session)))
+
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        """A worker goes, with or without jobs."""
+        session = data.draw(st.sampled_from(self.sessions))
+        self.do(lambda store: store.leave(session))
+        self.enter()
+
+    @rule(data=st.data())
+    def beat(self, data: st.DataObject) -> None:
+        """A worker lives, and tells how far its jobs are."""
+        session = data.draw(st.sampled_from(self.sessions))
+        jobs = data.draw(st.lists(st.sampled_from(self.rows(State.RUNNING)), max_size=2)) if self.rows(State.RUNNING) else []
+        progress = [Progress(row.id, 50, "half") for row in jobs]
+        self.try_to(lambda store: store.beat(session, progress))
+
+    @rule(data=st.data(), n=st.integers(1, 3), breaks_at=st.integers(0, 9))
+    def adopt(self, data: st.DataObject, n: int, breaks_at: int) -> None:
+        """A worker takes over what dead ones ran."""
+        session = data.draw(st.sampled_from(self.sessions))
+        claims = self.try_to(lambda store: store.adopt(session, n), breaks_at)
+        if not isinstance(claims, RamifyError):
+            for claim in claims:
+                assert session == claim.row.session
+
+    @rule(seconds=st.sampled_from([0.5, 5.0, 5.0, 31.0]))
+    def let_time_pass(self, seconds: float) -> None:
+        """Time passes."""
+        self.clock.advance(seconds)
+
+    @rule()
+    def reopen(self) -> None:
+        """Programs end and begin anew."""
+        for name in LASTING & self.stores.keys():
+            self.stores[name].close()
+            self.stores[name] = self.open_store(name)
+
+    # Verbs
+
+    @precondition(lambda self: self.now.rows)
+    @rule(data=st.data(), verb=st.sampled_from([*list(Verb)[1:], Verb.CANCEL, Verb.RETRY, Verb.RETRY]), breaks_at=st.integers(0, 9))
+    def move(self, data: st.DataObject, verb: Verb, breaks_at: int) -> None:
+        """Cancel, hold, release, retry or purge."""
+        pool = {
+            Verb.RELEASE: [row for row in self.now.rows if row.hold == row.id],
+            Verb.PURGE: [row for row in self.now.rows if row.parent is None],
+            Verb.RETRY: self.rows(State.FAILED, State.CANCELLED, State.SKIPPED),
+        }.get(verb, self.now.rows)
+        ids = data.draw(st.lists(st.sampled_from(pool or self.now.rows), min_size=1, max_size=2))
+        which = Which(ids=tuple(row.id for row in ids))
+        if data.draw(st.integers(1, 8)) == 8:
+            which = Which(tree=ids[0].tree)
+        self.do(lambda store: store.move(which, verb, FAILURE if verb is Verb.CANCEL else None), breaks_at)
+
+    @precondition(lambda self: self.now.work)
+    @rule(n=st.integers(1, 4), breaks_at=st.integers(0, 20))
+    def drain(self, n: int, breaks_at: int) -> None:
+        """Some of the worklist is done."""
+        for _ in range(n):
+            self.do(lambda store: store.drain(), breaks_at)
+
+    @rule(name=st.sampled_from(LIMITS), n=st.sampled_from([None, None, 0, 1, 2]))
+    def limit(self, name: str, n: int | None) -> None:
+        """A limit is set or lifted."""
+        self.do(lambda store: store.limit(name, None if n is None else Rule(n)))
+
+    # Looking
+
+    @precondition(lambda self: self.now.rows)
+    @rule(data=st.data(), out=st.booleans(), bad=st.booleans(), size=st.integers(1, 5), newest=st.booleans())
+    def read(self, data: st.DataObject, out: bool, bad: bool, size: int, newest: bool) -> None:
+        """All stores answer alike."""
+        ids = [row.id for row in data.draw(st.lists(st.sampled_from(self.now.rows), min_size=1, max_size=4))]
+        row = data.draw(st.sampled_from(self.now.rows))
+        which = data.draw(
+            st.sampled_from(
+                [
+                    Which(),
+                    Which(ids=tuple(ids)),
+                    Which(tree=row.tree),
+                    Which(states=ENDED),
+                    Which(queues=frozenset({row.lane.queue}), roots=True),
+                    Which(tasks=frozenset({TASKS[0]}), ended_before=self.clock.now - 5),
+                ]
+            )
+        )
+        page = Page(data.draw(st.sampled_from([None, *ids])), size, newest)
+        self.do(lambda store: store.jobs(which, page))
+        self.do(lambda store: [store.counts(which, by) for by in ("state", "queue", "task")])
+        self.do(lambda store: store.results(ids))
+        edges = self.do(lambda store: store.edges(ids, out=out, bad=bad, size=size))
+        if edges:
+            self.do(lambda store: store.edges(ids, out=out, bad=bad, start=edges[-1]))
+        self.do(lambda store: (store.info().sessions, store.info().limits, store.info().worklist))
+
+    # Judging
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        """No invariant is broken."""
+        assert [] == find_violations(self.now)
+        self.whole = True
+
+    def teardown(self) -> None:
+        """Work everything off, let go what is held, and purge: every job ends, and nothing remains."""
+        if getattr(self, "whole", False):
+            self.finish()
+        for store in getattr(self, "stores", {}).values():
+            store.close()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    def finish(self) -> None:
+        for name in LIMITS:
+            self.do(lambda store, name=name: store.limit(name, None))
+        self.work_off()
+        assert [] == self.rows(State.WAITING, State.READY, State.RUNNING)
+        while held := self.rows(State.HELD):
+            holds = tuple(sorted({row.hold for row in held if row.hold}))
+            self.do(lambda store: store.move(Which(ids=holds), Verb.RELEASE))
+            self.work_off()
+        assert [] == [row for row in self.now.rows if row.state not in ENDED]
+        self.purge_all()
+
+    def work_off(self) -> None:
+        """Let a last worker do everything that can be done."""
+        self.clock.advance(1000)
+        self.enter()
+        last = self.sessions[-1]
+        self.do(lambda store: store.adopt(last, 1000))
+        more = True
+        for _ in range(STEPS):
+            if not more:
+                break
+            outcomes = [
+                self.end_of(row, row.attempt) if row.doomed else Ended(row.id, row.attempt, State.DONE, VALUE)
+                for row in self.rows(State.RUNNING)
+            ]
+            reply = self.do(lambda store: store.exchange(last, outcomes, Want(1000, QUEUES)))
+            assert {} == reply.refused
+            more = bool(reply.claims or reply.more or outcomes)
+            assert [] == find_violations(self.now)
+        assert not more, "this never ends"
+
+    def purge_all(self) -> None:
+        """Purge trees until none can be purged: what remains only keeps each other."""
+        while self.do(lambda store: store.move(Which(roots=True), Verb.PURGE)):
+            while self.do(lambda store: store.drain()):
+                assert [] == find_violations(self.now)
+            assert [] == find_violations(self.now)
+        trees = {row.id: row.tree for row in self.now.rows}
+        keepers = {trees[edge.before] for edge in self.now.edges if trees[edge.before] != trees[edge.after]}
+        assert set(trees.values()) == keepers
+        if not trees:
+            assert ([], [], {}) == (self.now.edges, self.now.work, self.now.results)
+
+
+def _counts(row: Row, limit: str) -> bool:
+    kind, _, name = limit.partition(":")
+    return {"all": "", "queue": row.lane.queue, "task": row.lane.task, "slot": row.lane.slot}[kind] == name
+
+
+def _connection(store: Store) -> Connection | None:
+    file = getattr(store, "_file", None)
+    return file.connection if file else None
+
+
+def _plain(reply: Any) -> Any:
+    return (type(reply), str(reply)) if isinstance(reply, Exception) else reply
+
+
+ROOMY = dict(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+TestStores = Stores.TestCase
+TestStores.settings = settings(max_examples=60, stateful_step_count=30, **ROOMY)
+
+if "STORM" in os.environ:
+
+    class Storm(Stores):
+        """The same for longer, and on the stores that one names."""
+
+        kinds = os.environ.get("STORES", "memory").split(",")
+
+    TestStorm = pytest.mark.timeout(0)(Storm.TestCase)
+    TestStorm.settings = settings(max_examples=int(os.environ["STORM"]), stateful_step_count=50, **ROOMY)

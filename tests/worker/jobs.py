@@ -1,0 +1,245 @@
+"""Functions that workers run in the tests."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ramify.context import current
+from ramify.node import Node
+
+HERE = "tests.worker.jobs"
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def pair() -> tuple[int, int]:
+    return 1, 2
+
+
+def add(*numbers: int) -> int:
+    return sum(numbers)
+
+
+def nothing() -> None:
+    pass
+
+
+def pick(letter: ["A", "B"]) -> str:  # type: ignore[valid-type]  # noqa: F821
+    return letter
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def url() -> str | None:
+    return os.environ.get("RAMIFY_URL")
+
+
+def open_files() -> list[str]:
+    """What the files are that this process has open, apart from the first three."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                found.append(os.readlink(f"/proc/self/fd/{name}"))
+            except OSError:
+                pass
+    return found
+
+
+def fail(text: str = "no luck") -> None:
+    raise ValueError(text)
+
+
+def fail_until(path: str, times: int) -> int:
+    """Fail so many times, counting in a file."""
+    tries = note(path)
+    if tries <= times:
+        raise ConnectionError(f"try {tries}")
+    return tries
+
+
+def note(path: str) -> int:
+    """Write a letter to a file; return how many it has then."""
+    with open(path, "a") as file:
+        file.write("x")
+        file.flush()
+        return file.tell()
+
+
+def leave() -> None:
+    sys.exit(3)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+class Unsayable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def fail_unsayably() -> None:
+    raise Unsayable
+
+
+def return_set() -> object:
+    return {"fine": [1, {2, object()}]}
+
+
+def big(size: int) -> str:
+    return "x" * size
+
+
+def length(text: str) -> int:
+    return len(text)
+
+
+def crash(path: str | None = None) -> str:
+    """Kill the process; with a file, only the first time."""
+    if path is None or note(path) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def crash_with(path: str, times: int) -> str:
+    if note(path) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def exit_at_once() -> None:
+    os._exit(0)
+
+
+def compute_for_ever() -> int:
+    """Hold the interpreter in a loop of C."""
+    return sum(range(10**14))
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def wait_for(path: str) -> int:
+    """Wait until there is such a file."""
+    while not Path(path).exists():
+        time.sleep(0.005)
+    return os.getpid()
+
+
+def create(path: str) -> int:
+    Path(path).touch()
+    return os.getpid()
+
+
+def create_and_wait(path: str, other: str) -> int:
+    create(path)
+    return wait_for(other)
+
+
+def wait_for_cancel(path: str) -> str:
+    create(path)
+    while not current().cancelled:
+        time.sleep(0.005)
+    return "stopped in time"
+
+
+def leave_orphans(path: str) -> None:
+    """Start a process that leaves the group, and wait to be killed."""
+    other = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    Path(path + ".part").write_text(str(other.pid))
+    os.rename(path + ".part", path)
+    time.sleep(1000)
+
+
+def fork_and_return() -> str:
+    """Return twice: in this process and in a copy of it."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+    return "once"
+
+
+def use_pool() -> list[int]:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(double, [1, 2])
+
+
+def tell() -> None:
+    current().progress(30)
+    current().status("on the way")
+
+
+def tell_and_wait(path: str) -> None:
+    tell()
+    wait_for(path)
+
+
+async def doze(seconds: float) -> int:
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
+async def doze_for_ever(path: str) -> None:
+    Path(path).touch()
+    await asyncio.sleep(1000)
+
+
+async def block_the_loop() -> None:
+    time.sleep(1000)
+
+
+async def fail_softly() -> str:
+    await asyncio.sleep(0)
+    return current().job
+
+
+async def raise_error() -> None:
+    raise LookupError("not here")
+
+
+def nest(depth: int) -> int:
+    """Spawn one child that does the same, down to depth 0."""
+    if depth:
+        current().spawn(Node(f"{HERE}:nest", (depth - 1,)))
+    return depth
+
+
+def grow(n: int) -> int:
+    """Add siblings."""
+    current().spawn_sibling(*[Node(f"{HERE}:double", (i,)) for i in range(n)])
+    return n
+
+
+def grow_both() -> None:
+    current().spawn(Node(f"{HERE}:nothing"))
+    current().spawn_sibling(Node(f"{HERE}:nothing"))
+
+
+def spawn_and_fail() -> None:
+    current().spawn(Node(f"{HERE}:double", (1,)))
+    raise ValueError("after all")
+
+
+def spawn_nonsense() -> None:
+    current().spawn(Node(f"{HERE}:double", (object(),)))
+
+
+def give_up() -> None:
+    current().fail("no use")
+
+
+def add_jobs(n: int) -> dict[str, Any]:
+    return {"result": 2 * n, "addJobs": [{"func": f"{HERE}:double", "args": i} for i in range(n)]}
