@@ -19,7 +19,7 @@ def draw(imports: dict[str, list[str]], sizes: dict[str, int]) -> str:
     names = sorted(name for name, _ in connected.most_common(MODULES))
     angles = {name: 2 * math.pi * place / len(names) - math.pi / 2 for place, name in enumerate(names)}
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" font-family="Helvetica, Arial, sans-serif">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" font-family="Helvetica, sans-serif">',
         "<style>path { fill: none; stroke-opacity: .22 } g:hover path { stroke-opacity: 1; stroke-width: 1.8 } "
         "text { font-size: 11.5px; fill: #333 } g:hover text { font-weight: bold }</style>",
         f'<rect width="{SIZE}" height="{SIZE}" fill="#fcfbf8"/>',
@@ -29,7 +29,7 @@ def draw(imports: dict[str, list[str]], sizes: dict[str, int]) -> str:
         parts += ["<g>", *_module(name, used, angles, sizes[name]), "</g>"]
     parts.append(
         '<text x="24" y="36" style="font-size: 19px">Who imports whom in the standard library</text>'
-        f'<text x="24" y="56">the {len(names)} most connected modules; a curve has the colour of the one that imports</text>'
+        f'<text x="24" y="56">the {len(names)} most connected modules; a curve has the colour of who imports</text>'
     )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -42,10 +42,13 @@ def _module(name: str, used: list[str], angles: dict[str, float], lines: int) ->
         end_x, end_y = _point(angles[module], RADIUS)
         # Drawn towards the middle, so that curves between neighbours stay near the rim.
         apart = abs(math.sin((angle - angles[module]) / 2))
-        bend_x, bend_y = _point((angle + angles[module]) / 2, RADIUS * (1 - apart) * math.copysign(0.9, _inner(angle, angles[module])))
+        bend_x, bend_y = _point(
+            (angle + angles[module]) / 2, RADIUS * (1 - apart) * math.copysign(0.9, _inner(angle, angles[module]))
+        )
         yield f'<path d="M{x:.1f} {y:.1f} Q{bend_x:.1f} {bend_y:.1f} {end_x:.1f} {end_y:.1f}" stroke="{colour}"/>'
-    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.5 + math.sqrt(lines) / 16:.1f}" fill="{colour}"/>'
-    label_x, label_y = _point(angle, RADIUS + 14)
+    dot = 1.5 + math.sqrt(lines) / 16
+    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{dot:.1f}" fill="{colour}"/>'
+    label_x, label_y = _point(angle, RADIUS + dot + 8)
     left = math.cos(angle) < 0
     turned = math.degrees(angle) + (180 if left else 0)
     yield (

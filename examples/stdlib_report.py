@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import stdlib_picture
+
 from ramify import Ramify, State, current, group, job
 from ramify.cli import run_live
 
@@ -46,7 +47,7 @@ def explore(folder: Path) -> None:
     the `contents` here. That is the whole join.
     """
     found = sorted(path for path in folder.iterdir() if path.name not in LEFT_OUT)
-    files = [job(parse, path) for path in found if path.suffix == ".py"]
+    files = [job(parse, path).options(label=path.name) for path in found if path.suffix == ".py"]
     folders = [job(explore, path).options(label=f"look into {path.name}") for path in found if path.is_dir()]
     if files or folders:
         contents = group(*files, *folders)
@@ -108,7 +109,7 @@ def write(whole: Part) -> str:
         f"\n{'lines':>9} largest modules",
         *(f"{lines:>9,} {name}" for lines, name in whole.largest),
         f"\n{'users':>9} most imported, tests left aside",
-        *(f"{n:>9,} {name}" for name, n in users.most_common(12) if name in whole.sizes),
+        *(f"{n:>9,} {name}" for name, n in users.most_common(12)),
     ]
     text = "\n".join(rows) + "\n"
     TEXT.write_text(text, "utf-8")

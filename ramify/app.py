@@ -171,7 +171,7 @@ class Ramify:
         wrong = [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
-                wrong.append(f"{n} ready jobs of {task}, which is not served here")
+                wrong.append(f"{n} ready {'job' if n == 1 else 'jobs'} of {task}, which is not served here")
         return wrong
 
     def purge(self, *, older_than: float | timedelta) -> int:

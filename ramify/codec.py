@@ -17,6 +17,7 @@ from ramify.errors import BadArguments, BadValue, TooLarge
 from ramify.model import Value
 
 MAX_BYTES: Final = 1024 * 1024
+_UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Blank:
@@ -47,7 +48,7 @@ def encode(value: object, what: str = "value", encoder: msgspec.json.Encoder | N
     """Return `value` as JSON. Raise `BadValue` naming the place in it, or `TooLarge` above 1 MiB."""
     try:
         text = (encoder or _encoder).encode(value)
-    except (TypeError, ValueError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+    except _UNENCODABLE as error:
         raise BadValue(f"{what}{_find_bad(value)}: {error}") from error
     # msgspec writes nan and infinity as null; only then is the slow search worth it.
     if b"null" in text and (place := _find(value, _is_odd_float)) is not None:
@@ -101,7 +102,7 @@ def annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
     """
     try:
         hints = typing.get_type_hints(function)
-    except Exception:  # a name only known to type checkers: the values stay plain
+    except (NameError, TypeError, AttributeError, SyntaxError):  # known to type checkers only: the values stay plain
         hints = {}
     return hints
 
@@ -116,7 +117,7 @@ def _find_bad(value: object) -> str:
             return False
         try:
             _encoder.encode(part)
-        except Exception:
+        except _UNENCODABLE:
             return True
         return False
 

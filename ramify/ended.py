@@ -26,18 +26,28 @@ def error_of(store: Store, row: Row) -> JobEnded:
 
 def find_cause(store: Store, row: Row) -> tuple[Row, Failure | None]:
     """Return the job where the trouble began, and what went wrong there."""
-    seen: set[JobId] = set()
-    while True:
+    seen = {row.id}
+    failure = read_failure(store, row.id)
+    while (before := _blame(store, row, failure)) is not None and before.id not in seen:
+        row, failure = before, read_failure(store, before.id)
         seen.add(row.id)
-        failure = read_failure(store, row.id)
-        following = failure.cause if failure is not None else row.parent if row.state is State.CANCELLED else None
-        if following is None or following in seen:
-            return row, failure
-        before = store.jobs(Which(ids=(following,)))
-        # A cancelled job blames the one above it only if that was cancelled too.
-        if not before or (failure is None and before[0].state is not State.CANCELLED):
-            return row, failure
-        row = before[0]
+    return row, failure
+
+
+def _blame(store: Store, row: Row, failure: Failure | None) -> Row | None:
+    """Return the job that made this one end as it did; None if it was its own doing, or that is not stored any more."""
+    if failure is not None:
+        return _find(store, failure.cause)
+    above = _find(store, row.parent) if row.state is State.CANCELLED else None
+    if above is None or above.state is not State.CANCELLED:
+        return None
+    # A job that was cancelled because of one of its children did not cancel that child.
+    itself = read_failure(store, above.id)
+    return None if itself is not None and itself.kind == "cause" else above
+
+
+def _find(store: Store, id: JobId | None) -> Row | None:
+    return next(iter(store.jobs(Which(ids=(id,)))), None) if id is not None else None
 
 
 def read_failure(store: Store, id: JobId) -> Failure | None:

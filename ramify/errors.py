@@ -50,6 +50,10 @@ class Fail(RamifyError):
     """Raised by `current().fail(reason)`: the job fails with this reason, and is not tried again."""
 
 
+class Changed(RamifyError):
+    """Somebody else added to the same array meanwhile; plan again and repeat."""
+
+
 class Lost(RamifyError):
     """The session was declared dead; its jobs belong to another worker now."""
 

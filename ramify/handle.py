@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from ramify.context import running
 from ramify.ended import error_of, read_failure
-from ramify.errors import AlreadyReleased, BadNode, WouldDeadlock
+from ramify.errors import AlreadyReleased, BadNode, Changed, WouldDeadlock
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
@@ -123,9 +123,14 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
-        row = self._require_held()
-        batch = plan(sketch(nodes), make_ids, read_into(self._store, row))
-        aliases = self._store.add(batch)
+        while True:
+            row = self._require_held()
+            batch = plan(sketch(nodes), make_ids, read_into(self._store, row))
+            try:
+                aliases = self._store.add(batch)
+            except Changed:  # somebody else added in between
+                continue
+            break
         tops = [edge.before for edge in batch.edges if edge.after == self.id and edge.place >= row.size]
         return [Job(self._store, aliases.get(id, id), node) for id, node in zip(tops, nodes, strict=True)]
 

@@ -21,7 +21,7 @@ _latest = 0
 
 def make_ids(n: int) -> list[str]:
     """Return `n` new ids in ascending order, greater than all that this process made before."""
-    global _latest
+    global _latest  # noqa: PLW0603 - the newest id of this process, which has no better place
     with _lock:
         first = max(_number_now(), _latest + 1)
         _latest = first + n - 1

@@ -276,7 +276,7 @@ Outcome: TypeAlias = Ended | Grown | Again | Back
 
 
 class Refusal(Struct, frozen=True):
-    """Why an outcome changed nothing: `lost` (not ours any more), `changed` (plan it again), `bad` (with the reason)."""
+    """Why an outcome changed nothing: `lost` (not ours any more), `changed` (plan it again), `bad` (see `reason`)."""
 
     kind: str
     reason: str = ""

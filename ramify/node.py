@@ -205,7 +205,7 @@ def _read_name(name: str, value: object) -> str:
     return value
 
 
-def _expect(kind: Any, name: str, value: object) -> object:  # noqa: ANN401 -- `bool | str` is no type
+def _expect(kind: Any, name: str, value: object) -> object:
     if not isinstance(value, kind):
         raise BadNode(f"{name} cannot be {value!r}")
     return value

@@ -13,7 +13,7 @@ from ramify.node import AnyNode
 from ramify.task import Function
 
 
-def restore_result(stored: Value, node: AnyNode | None, task: str | None) -> Any:  # noqa: ANN401 -- the function's type
+def restore_result(stored: Value, node: AnyNode | None, task: str | None) -> Any:
     """Return a result as the function promises it; of a group, each as its own function promises it.
 
     Without a node the function is looked for among the modules that are loaded; nothing is imported.
@@ -22,10 +22,7 @@ def restore_result(stored: Value, node: AnyNode | None, task: str | None) -> Any
         value = decode(stored.json)
     except RecursionError:
         raise BadValue("the result is nested too deeply to be one value; read those of the children") from None
-    if node is None:
-        value = _as_promised(value, _find(task), False)
-    else:
-        value = _restore_nodes(value, node)
+    value = _as_promised(value, _find(task), False) if node is None else _restore_nodes(value, node)
     return tuple(value) if stored.spread and isinstance(value, list) else value
 
 

@@ -61,7 +61,10 @@ def task(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     how = _EMPTY.options(**options).how
 
     def mark(function: F) -> F:
-        setattr(function, MARK, how)
+        try:
+            setattr(function, MARK, how)
+        except AttributeError:
+            raise BadTask(f"{function!r} takes no options; make it a function of your own") from None
         describe.cache_clear()
         return function
 

@@ -46,7 +46,7 @@ def _functions_of(name: str) -> Iterator[tuple[str, Function]]:
             yield f"{name}:{attribute}", value
 
 
-def _is_defined(value: Any, module: str, attribute: str) -> bool:  # noqa: ANN401 -- whatever stands in a module
+def _is_defined(value: Any, module: str, attribute: str) -> bool:
     if not callable(value) or isinstance(value, type):
         return False
     try:

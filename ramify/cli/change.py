@@ -34,4 +34,6 @@ def retry(jobs: Ids, url: Url = None) -> None:
             others = app.job(row.id).retry()
             console.print(f"{name_of(row)} is tried again", soft_wrap=True)
             for other in others:
-                console.print(f"  it waits for {other.id} in another tree, which did not end well either", soft_wrap=True)
+                console.print(
+                    f"  it waits for {other.id} in another tree, which did not end well either", soft_wrap=True
+                )

@@ -3,7 +3,7 @@
 Nothing is kept but what becomes a line, so a group of a million jobs is a few lines here as well.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -16,10 +16,8 @@ from ramify.stores.read import read_edges, read_rows
 ALIKE: Final = 4
 """So many siblings with one name and one state are shown each by itself; more become one line."""
 
-WIDE: Final = 24
-"""A group that would take more lines than this is folded by task instead of by label."""
-
-Key = tuple[str, State]
+WIDE: Final = 40
+"""Siblings of one task with more names than this are folded by task; only so many names are remembered."""
 
 
 class Branch(Struct):
@@ -35,77 +33,92 @@ class Branch(Struct):
 
 
 class _Fold(Struct):
-    """Siblings with one name and one state; `place` is where the first of them stands."""
+    """Siblings of one task and state; `place` is where the first stands. None of `names`: too many to tell apart."""
 
+    name: str
     place: tuple[int, JobId]
     n: int = 0
     rows: list[tuple[Edge, Row]] = field(default_factory=list)
+    names: dict[str, "_Fold"] | None = None
 
     def add(self, edge: Edge, row: Row) -> None:
         self.n += 1
         self.place = min(self.place, _place(edge, row))
         if len(self.rows) < ALIKE:
             self.rows.append((edge, row))
+        if self.names is not None:
+            name = name_of(row)
+            if name not in self.names:
+                self.names[name] = _Fold(name, _place(edge, row))
+            self.names[name].add(edge, row)
+            if len(self.names) > WIDE:
+                self.names = None
 
 
 class _Family:
     """The jobs under one, folded as they are read."""
 
-    def __init__(self, branch: Branch) -> None:
-        self.branch = branch
-        self.by_name: dict[Key, _Fold] | None = {}
-        self.by_task: dict[Key, _Fold] = {}
+    def __init__(self, branch: Branch, apart: Collection[JobId], hidden: Collection[State]) -> None:
+        self.branch, self.apart, self.hidden = branch, apart, hidden
+        self.singles: list[tuple[Edge, Row]] = []
+        self.folds: dict[tuple[str, State], _Fold] = {}
 
     def add(self, edge: Edge, row: Row) -> None:
-        self._add_to(self.by_task, (row.lane.task or "group", row.state), edge, row)
-        if self.by_name is not None:
-            self._add_to(self.by_name, (name_of(row), row.state), edge, row)
-            if len(self.by_name) > WIDE:
-                self.by_name = None  # a label each: remembering them all would be remembering the whole group
+        if row.id in self.apart:
+            self.singles.append((edge, row))
+            return
+        task = (row.lane.task or "group").rpartition(":")[2]
+        fold = self.folds.get((task, row.state))
+        if fold is None:
+            fold = self.folds[task, row.state] = _Fold(task, _place(edge, row))
+            fold.names = None if row.state in self.hidden else {}
+        fold.add(edge, row)
 
-    def _add_to(self, folds: dict[Key, _Fold], key: Key, edge: Edge, row: Row) -> None:
-        if key not in folds:
-            folds[key] = _Fold(_place(edge, row))
-        folds[key].add(edge, row)
+    def branches(self) -> list[Branch]:
+        placed = [self._single(edge, row) for edge, row in self.singles]
+        for (_, state), whole in self.folds.items():
+            for fold in whole.names.values() if whole.names is not None else [whole]:
+                # What failed is why one looks: some of it is named even among many.
+                shown = fold.rows if fold.n <= ALIKE or state is State.FAILED else []
+                placed += [self._single(edge, row) for edge, row in shown]
+                if fold.n > len(shown):
+                    place = max([fold.place, *(_place(edge, row) for edge, row in shown)])
+                    placed.append((place, Branch(fold.name, state, fold.n - len(shown))))
+        return [branch for _, branch in sorted(placed, key=lambda pair: pair[0])]
 
-    def branches(self) -> Iterator[Branch]:
-        folds = self.by_task if self.by_name is None else self.by_name
-        singles: list[tuple[tuple[int, JobId], Branch]] = []
-        for (name, state), fold in folds.items():
-            # What failed is why one looks: some of it is named even among many.
-            shown = fold.rows if fold.n <= ALIKE or state is State.FAILED else []
-            for edge, row in shown:
-                shared = row.parent != self.branch.row.id if self.branch.row else False
-                singles.append((_place(edge, row), Branch(name_of(row), state, 1, row, shared)))
-            if fold.n > len(shown):
-                last = max([fold.place, *(_place(edge, row) for edge, row in shown)])
-                singles.append((last, Branch(name.rpartition(":")[2], state, fold.n - len(shown))))
-        yield from (branch for _, branch in sorted(singles, key=lambda pair: pair[0]))
+    def _single(self, edge: Edge, row: Row) -> tuple[tuple[int, JobId], Branch]:
+        shared = self.branch.row is not None and row.parent != self.branch.row.id
+        return _place(edge, row), Branch(name_of(row), row.state, 1, row, shared)
 
 
-def read_tree(store: Store, top: Row, depth: int, opens: Callable[[Row], bool] = lambda row: True) -> Branch:
-    """Return the job and `depth` levels under it, of those jobs that `opens` lets through."""
+def read_tree(
+    store: Store, top: Row, depth: int, apart: Collection[JobId] = (), hidden: Collection[State] = ()
+) -> Branch:
+    """Return the job and `depth` levels under it.
+
+    Jobs in `apart` are not folded; those of `hidden` states are not opened, and folded by task alone.
+    """
     root = Branch(name_of(top), top.state, 1, top)
     level = [root]
     for _ in range(depth):
-        level = [branch for branch in level if branch.row is not None and not branch.shared and opens(branch.row)]
+        level = [branch for branch in level if branch.row and not branch.shared and branch.state not in hidden]
         if not level:
             break
-        _read_level(store, level)
+        _read_level(store, level, apart, hidden)
         level = [child for branch in level for child in branch.children]
     for branch in level:
         branch.more = branch.row is not None and branch.row.size > 0 and not branch.children
     return root
 
 
-def _read_level(store: Store, branches: Sequence[Branch]) -> None:
-    families = {branch.row.id: _Family(branch) for branch in branches if branch.row is not None}
+def _read_level(store: Store, branches: Sequence[Branch], apart: Collection[JobId], hidden: Collection[State]) -> None:
+    families = {branch.row.id: _Family(branch, apart, hidden) for branch in branches if branch.row is not None}
     joins: dict[JobId, JobId] = {}
     _read_families(store, {id: id for id in families}, families, joins)
     # What a group waits for hangs on a join, and a node that only stands in its `after` is found there.
     _read_families(store, joins, families, {})
     for family in families.values():
-        family.branch.children = list(family.branches())
+        family.branch.children = family.branches()
 
 
 def _read_families(

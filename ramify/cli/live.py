@@ -2,17 +2,15 @@
 
 import os
 import threading
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from ramify.app import Ramify
 from ramify.cli.screen import note
 from ramify.cli.watch import watch
 from ramify.handle import Job
 from ramify.model import ENDED
-from ramify.worker.loop import Worker
 
 T = TypeVar("T")
-GRACE: Final = 30.0
 
 
 def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
@@ -31,7 +29,7 @@ class _Hand:
     """A worker in a thread, stopped when the block ends."""
 
     def __init__(self, app: Ramify, children: int) -> None:
-        self._worker = Worker(app.store, app.tasks.modules, children=children, grace=GRACE)
+        self._worker = app.worker(children=children)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ramify-worker")
 

@@ -27,7 +27,10 @@ def run(
     tasks: Annotated[
         list[str] | None,
         typer.Option(
-            "--tasks", "-t", metavar="MODULE", help="A module whose functions may run. [default: those of FILE, from here]"
+            "--tasks",
+            "-t",
+            metavar="MODULE",
+            help="A module whose functions may run. [default: those of FILE, from here]",
         ),
     ] = None,
     children: Annotated[

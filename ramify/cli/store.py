@@ -69,8 +69,10 @@ def import_tasks(modules: Sequence[str]) -> None:
                     f"there is no module {name!r} here; name it as in `import {name}`, in the directory where it lies"
                 ) from None
             raise BadTask(f"module {name!r} cannot be imported: {error}{_place(error)}") from error
-        except Exception as error:  # noqa: BLE001 -- importing runs the user's code
-            raise BadTask(f"module {name!r} cannot be imported: {type(error).__name__}: {error}{_place(error)}") from error
+        except Exception as error:  # importing runs the user's code, which may raise anything
+            raise BadTask(
+                f"module {name!r} cannot be imported: {type(error).__name__}: {error}{_place(error)}"
+            ) from error
 
 
 def _place(error: Exception) -> str:

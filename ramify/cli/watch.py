@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ramify.cli.draw import draw_tree
-from ramify.cli.fold import read_tree
+from ramify.cli.fold import Branch, read_tree
 from ramify.cli.screen import coloured, err
-from ramify.model import ENDED, JobId, Row, State, Which
+from ramify.model import ENDED, JobId, Page, Row, State, Which
 from ramify.stores.protocol import Store
-from ramify.stores.read import read_row
+from ramify.stores.read import read_row, read_rows
 
 FRAME: Final = 0.1
 """Seconds between two pictures, at least; and ten times what it takes to read one, so that looking costs little."""
@@ -26,7 +26,10 @@ FRAME: Final = 0.1
 WORD: Final = 5.0
 """Seconds between two lines where there is no terminal."""
 
-DEPTH: Final = 8
+DEPTH: Final = 24
+NAMED: Final = 16
+"""So many of the running jobs, and of the failed ones, are shown each by itself, with all that is above them."""
+
 BELOW: Final = 3
 """Lines of the terminal that are left alone."""
 
@@ -42,52 +45,74 @@ def watch(store: Store, job: JobId, check: Callable[[], None] = lambda: None) ->
 def _show(store: Store, job: JobId, check: Callable[[], None], console: Console) -> Row:
     started = time.monotonic()
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for row, pause in _looks(store, job, check):
+        for row in _looks(store, job, check):
             counts = store.counts(Which(tree=row.tree), "state")
-            lines = draw_tree(store, read_tree(store, row, DEPTH, _is_open), console.width, ids=False)
+            tree = read_tree(store, row, DEPTH, _active(store, row, counts), {State.DONE})
+            lines = draw_tree(store, _lift(tree), console.width, ids=False)
             room = max(3, console.height - BELOW)
             if len(lines) > room:
                 lines[room - 1 :] = [Text(f"… {len(lines) - room + 1:,} more lines", "bright_black")]
             live.update(Group(_bar(counts, time.monotonic() - started), *lines), refresh=True)
-            pause(FRAME)
+    console.print(_count_up(counts).append(f" in {time.monotonic() - started:.1f} s", "dim"), soft_wrap=True)
     return row
 
 
 def _tell(store: Store, job: JobId, check: Callable[[], None], console: Console) -> Row:
     told, when = "", -WORD
-    for row, pause in _looks(store, job, check):
+    for row in _looks(store, job, check):
         if time.monotonic() - when >= WORD or row.state in ENDED:
             when = time.monotonic()
             words = _count_up(store.counts(Which(tree=row.tree), "state")).plain
             if words != told:
                 console.print(words, soft_wrap=True)
             told = words
-        pause(FRAME)
     return row
 
 
-def _looks(store: Store, job: JobId, check: Callable[[], None]) -> Iterator[tuple[Row, Callable[[float], None]]]:
-    """Yield the job's row as it changes, the last time when it has ended, with what waits for the next look."""
+def _looks(store: Store, job: JobId, check: Callable[[], None]) -> Iterator[Row]:
+    """Yield the job's row now and then, the last time when it has ended."""
     while True:
         began = time.monotonic()
         row = read_row(store, job)
-
-        def pause(least: float, began: float = began) -> None:
-            if row.state not in ENDED:
-                until = began + max(least, 10 * (time.monotonic() - began))
-                while (left := until - time.monotonic()) > 0:
-                    check()
-                    time.sleep(min(left, FRAME))
-
-        check()
-        yield row, pause
+        yield row
         if row.state in ENDED:
             return
+        until = began + max(FRAME, 10 * (time.monotonic() - began))
+        check()
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, FRAME))
+            check()
 
 
-def _is_open(row: Row) -> bool:
-    # What is done is one line, or the picture would fill up with it.
-    return row.state is not State.DONE
+def _active(store: Store, top: Row, counts: dict[str, int]) -> set[JobId]:
+    """Return the jobs that run or failed, some of each, and those above them."""
+    active: set[JobId] = set()
+    for state in (State.RUNNING, State.FAILED):
+        which = Which(tree=top.tree, states=frozenset({state}))
+        level = store.jobs(which, Page(size=NAMED)) if counts.get(state) else []
+        while level:
+            active.update(row.id for row in level)
+            above = {row.parent for row in level if row.parent is not None} - active
+            level = list(read_rows(store, sorted(above)).values())
+    return active
+
+
+def _lift(branch: Branch) -> Branch:
+    """Put what is in a group without a name under the job that the group was made for: the picture has little room."""
+    stack = [branch]
+    while stack:
+        above = stack.pop()
+        while above.row and above.row.lane.task and any(map(_is_nameless, above.children)):
+            above.children = [
+                under for child in above.children for under in (child.children if _is_nameless(child) else [child])
+            ]
+        stack += above.children
+    return branch
+
+
+def _is_nameless(branch: Branch) -> bool:
+    row = branch.row
+    return row is not None and row.lane.task is None and row.label is None and bool(branch.children)
 
 
 def _bar(counts: dict[str, int], seconds: float) -> Table:
@@ -102,5 +127,7 @@ def _bar(counts: dict[str, int], seconds: float) -> Table:
 def _count_up(counts: dict[str, int]) -> Text:
     total = sum(counts.values())
     parts = [coloured(State.DONE, f"{counts.get(State.DONE, 0):,} of {total:,} done")]
-    parts += [coloured(state, f"{n:,} {state}") for state in State if state is not State.DONE and (n := counts.get(state, 0))]
+    parts += [
+        coloured(state, f"{n:,} {state}") for state in State if state is not State.DONE and (n := counts.get(state, 0))
+    ]
     return Text(", ").join(parts)

@@ -11,7 +11,6 @@ from ramify.cli.screen import note
 from ramify.cli.store import Url, import_tasks, look_here
 from ramify.errors import BadTask
 from ramify.settings import read_settings
-from ramify.worker.loop import Worker
 
 AUTO: Final = "auto"
 
@@ -41,7 +40,9 @@ def worker(
     look_here()
     served = read_settings(url, modules or ()).tasks
     if not served:
-        raise BadTask("name the modules whose functions may run: `ramify worker my_tasks`, or tasks = [...] in ramify.toml")
+        raise BadTask(
+            "name the modules whose functions may run: `ramify worker my_tasks`, or tasks = [...] in ramify.toml"
+        )
     import_tasks(served)
     n = count_children(children)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
@@ -54,9 +55,7 @@ def worker(
             f"ramify worker {os.getpid()} on {app.url}: {tasks} tasks of {', '.join(served)}, "
             f"queue {', '.join(queued)}, {n} children; Ctrl-C stops it"
         )
-        Worker(
-            app.store,
-            served,
+        app.worker(
             children=n,
             queues=queued,
             multiprocessing=multiprocessing,

@@ -8,7 +8,7 @@ from ramify.graph.sketch import Before, Flat, Path
 from ramify.model import When
 
 SEARCH_PER_EDGE: Final = 50
-"""How many nodes the search for redundant edges may look at, per edge; a redundant edge costs little, a long search more."""
+"""How many nodes the search for redundant edges may look at, per edge: keeping one costs little, a long search more."""
 
 
 def check_order(
@@ -41,9 +41,7 @@ def check_order(
                 trail.append(open_[0])
 
 
-def drop_redundant(
-    flats: list[Flat], after: list[dict[Before, When]], slots: list[dict[Before, list[Path]]]
-) -> None:
+def drop_redundant(flats: list[Flat], after: list[dict[Before, When]], slots: list[dict[Before, list[Path]]]) -> None:
     """Remove each `after … done` that a longer chain of the same kind implies, unless a result travels on it.
 
     If `a` must be done before `b` and `b` before `c`, then `c` need not name `a`: should `a` fail, `b` is skipped and
@@ -95,6 +93,4 @@ def _levels(strict: list[list[int]]) -> list[int]:
 def _incoming(
     flats: list[Flat], after: list[dict[Before, When]], slots: list[dict[Before, list[Path]]]
 ) -> list[list[int]]:
-    return [
-        [b for b in (*flat.children, *after[n], *slots[n]) if isinstance(b, int)] for n, flat in enumerate(flats)
-    ]
+    return [[b for b in (*flat.children, *after[n], *slots[n]) if isinstance(b, int)] for n, flat in enumerate(flats)]

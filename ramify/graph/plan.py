@@ -90,7 +90,9 @@ class _Planner:
                 self.after[number].update({earlier: When.DONE for earlier in since})
             if how.previous:
                 if previous is None:
-                    raise BadNode(f"{self.path(number)}: the first of its array has no previous job to take a result from")
+                    raise BadNode(
+                        f"{self.path(number)}: the first of its array has no previous job whose result to take"
+                    )
                 self.slots[number].setdefault(previous, []).append(["*"])
             if series or how.blocking or how.barrier:
                 barrier, since = number, []
@@ -224,7 +226,12 @@ class _Planner:
                     batch.delays[row.id] = batch.delays[above.id]
 
     def _edges(
-        self, number: int, own: dict[Before, When], slots: dict[Before, list[Path]], children: list[int], ids: list[JobId]
+        self,
+        number: int,
+        own: dict[Before, When],
+        slots: dict[Before, list[Path]],
+        children: list[int],
+        ids: list[JobId],
     ) -> list[Edge]:
         def name(before: Before) -> JobId:
             return before if isinstance(before, str) else ids[before]

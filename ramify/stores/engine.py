@@ -49,7 +49,9 @@ class Engine(ABC):
             if batch.request is not None and (root := tables.find_request(batch.request)) is not None:
                 return {batch.rows[-1].id: root}
             step = Step(tables, self.slice)
-            step.require_held([*batch.gates, *([batch.into] if batch.into is not None else [])])
+            step.require_held(batch.gates)
+            if batch.into is not None:
+                step.require_extensible(batch.into, batch)
             aliases = step.insert(batch)
             if batch.request is not None:
                 tables.keep_request(batch.request, aliases.get(batch.rows[-1].id, batch.rows[-1].id))

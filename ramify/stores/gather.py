@@ -5,6 +5,7 @@ decoding it and without recursion.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TypeVar
 
 from ramify.errors import NotFound, TooLarge
@@ -18,10 +19,15 @@ ROOM = 64 << 20
 def gather(store: Store, ids: Iterable[JobId], room: int = ROOM) -> dict[JobId, Value]:
     """Return the results of these jobs, which are done. Raise `TooLarge` if they take more than `room` bytes."""
     wanted = sorted(set(ids))
-    children = _read_groups(store, wanted)
-    leaves = {id for id in wanted if id not in children}.union(*children.values()) - children.keys()
-    values = _read_values(store, sorted(leaves), room)
-    _assemble(children, values, room)
+    values: dict[JobId, Value] = {}
+    groups: dict[JobId, list[JobId]] = {}
+    level = wanted
+    while level:
+        without = _read_values(store, level, values, room)
+        found = _read_groups(store, without)
+        groups |= found
+        level = sorted(set().union(*found.values()) - values.keys() - groups.keys()) if found else []
+    _assemble(groups, values, room)
     return {id: values[id] for id in wanted}
 
 
@@ -43,42 +49,35 @@ def read_children(store: Store, ids: Sequence[JobId]) -> dict[JobId, list[JobId]
     return children
 
 
-def _read_groups(store: Store, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
-    """Return, for every group without body among and under `ids`, its children."""
-    groups: dict[JobId, list[JobId]] = {}
-    seen = set(ids)
-    level = list(ids)
-    while level:
-        bodiless: list[JobId] = []
-        for page in pages(level):
-            rows = store.jobs(Which(ids=tuple(page)), Page(size=len(page)))
-            if len(rows) < len(page):
-                missing = set(page) - {row.id for row in rows}
-                raise NotFound(f"job {min(missing)} is not stored (any more)")
-            bodiless += [row.id for row in rows if row.lane.task is None]
-        found: dict[JobId, list[JobId]] = {}
-        for page in pages(bodiless):
-            found |= read_children(store, page)
-        groups |= found
-        level = sorted(set().union(*found.values()) - seen) if found else []
-        seen.update(level)
-    return groups
-
-
-def _read_values(store: Store, ids: Sequence[JobId], room: int) -> dict[JobId, Value]:
-    values: dict[JobId, Value] = {}
+def _read_values(store: Store, ids: Sequence[JobId], values: dict[JobId, Value], room: int) -> list[JobId]:
+    """Add the stored values of these jobs to `values`; return the jobs that have none."""
+    without: list[JobId] = []
     left = list(ids)
     while left:
         page = store.results(left[:SLICE])
-        if not page:
-            raise NotFound(f"the result of job {left[0]} is not stored (any more)")
+        for id, found in zip_longest(left[: len(page) or 1], (result.job for result in page)):
+            if id != found:
+                raise NotFound(f"job {id} is not stored (any more)")
         for result in page:
-            values[result.job] = result.value or Value()
-            room -= len(values[result.job].json)
-        if room < 0:
-            raise _too_large()
+            if result.value is None:
+                without.append(result.job)
+            else:
+                values[result.job] = result.value
         left = left[len(page) :]
-    return values
+    if sum(len(value.json) for value in values.values()) > room:
+        raise _too_large()
+    return without
+
+
+def _read_groups(store: Store, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
+    """Return the children of these jobs, which are groups without body."""
+    groups: dict[JobId, list[JobId]] = {}
+    for page in pages(ids):
+        for row in store.jobs(Which(ids=tuple(page)), Page(size=len(page))):
+            if row.lane.task is not None:
+                raise NotFound(f"job {row.id} ({row.lane.task}) has no result: it is {row.state}")
+        groups |= read_children(store, page)
+    return groups
 
 
 def _assemble(children: dict[JobId, list[JobId]], values: dict[JobId, Value], room: int) -> None:

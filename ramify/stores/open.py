@@ -24,7 +24,7 @@ def open_store(url: str) -> Store:
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:
     if host or not path.strip("/"):
-        raise BadStore(f"{url!r} names no file; write sqlite:///jobs.db, or sqlite:////var/jobs.db for an absolute path")
+        raise BadStore(f"{url!r} names no file; write sqlite:///jobs.db, or sqlite:////var/jobs.db from the root")
     durability = options.pop("durability", "full")
     if durability not in ("full", "fast"):
         raise BadStore(f"durability={durability} in {url!r}: it is 'full' or 'fast'")

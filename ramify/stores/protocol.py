@@ -44,8 +44,8 @@ class Store(Protocol):
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         """Store the batch, all or nothing; return which of its rows stand for an earlier job (`unless`, `request`).
 
-        Raise `NotFound` for an unknown predecessor or gate, `AlreadyReleased` if `into` or a gate is let go, `Cycle`
-        if an edge into a stored job closes one.
+        Raise `NotFound` for an unknown predecessor or gate, `AlreadyReleased` if `into` or a gate is let go, `Changed`
+        if the array is not the one it was planned against, `Cycle` if an edge into a stored job closes one.
         """
         ...
 
@@ -95,13 +95,19 @@ class Store(Protocol):
         ...
 
     def edges(
-        self, ids: Sequence[JobId], *, out: bool = False, bad: bool = False, start: Edge | None = None, size: int = SLICE
+        self,
+        ids: Sequence[JobId],
+        *,
+        out: bool = False,
+        bad: bool = False,
+        start: Edge | None = None,
+        size: int = SLICE,
     ) -> list[Edge]:
-        """Return edges into (or out of) these jobs, ordered by job, other job and place, after `start`."""
+        """Return edges into these jobs by (job, place), or out of them by (job, after, place), beyond `start`."""
         ...
 
     def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
-        """Return what these jobs left, in order of id; stop before the values exceed `room` bytes, but not before one."""
+        """Return what these jobs left, by id; stop before the values exceed `room` bytes, but not before one."""
         ...
 
     def counts(self, which: Which, by: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Final
 
 from ramify.errors import NotFound
@@ -58,7 +59,8 @@ def read_results(store: Store, ids: Iterable[JobId]) -> Iterator[Result]:
 
 def read_into(store: Store, row: Row) -> Into:
     """Return what planning needs to know of a stored job that gains children."""
-    edges = read_edges(store, [row.id])
+    # Edges come by place, and those of children begin at 0.
+    edges = takewhile(lambda edge: edge.place < 0, read_edges(store, [row.id]))
     gates = tuple((edge.before, edge.when) for edge in edges if edge.kind is Kind.AFTER and not edge.slots)
     array = Array(row.size, row.last, row.barrier)
     return Into(row.id, row.tree, array, row.lane.queue, row.priority, row.hold, gates)

@@ -7,7 +7,7 @@ the specification: stores are compared row by row.
 from collections.abc import Iterable, Sequence
 from copy import copy
 
-from ramify.errors import AlreadyReleased, Cycle, NotFound
+from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound
 from ramify.graph import walk
 from ramify.graph.arrive import arrive, resting_state, stored_befores
 from ramify.model import (
@@ -118,6 +118,13 @@ class Step:
             if rows[id].hold is None:
                 raise AlreadyReleased(f"job {id} was let go already; only a held job can be extended")
 
+    def require_extensible(self, into: JobId, batch: Batch) -> None:
+        """Raise unless the batch may be added to the held job `into` as it was planned."""
+        self.require_held([into])
+        row = self.find(into)
+        if row is not None and batch.array is not None and row.size != batch.planned_size:
+            raise Changed(f"job {into} has {row.size} children by now, not {batch.planned_size}; plan again")
+
     # Outcomes
 
     def take(self, session: SessionId, outcomes: Sequence[Outcome]) -> dict[JobId, Refusal]:
@@ -181,7 +188,7 @@ class Step:
         self.rest(row)
 
     def _end(self, row: Row, state: State, failure: Failure | None) -> None:
-        row.state, row.session, row.hold, row.due, row.deadline = state, None, None, None, None
+        row.state, row.session, row.hold, row.deadline = state, None, None, None
         row.ended = self.tables.now()
         self.tables.keep_failure(row.id, failure)
         self._ended[row.id] = state

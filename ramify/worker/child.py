@@ -38,9 +38,8 @@ class Child:
                 self._start(call)
                 continue
             begin(call.number)
-            report = run(call)
-            begin(0)
-            self._send(report)
+            # The number stays on the board when the run is over; its report tells that.
+            self._send(run(call))
 
     def _start(self, call: Call) -> None:
         if self._loop is None:

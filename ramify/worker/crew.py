@@ -25,7 +25,7 @@ from ramify.worker.process import CAN_FORK, Death, end_orphans
 AHEAD: Final = 0.02
 """Seconds of work that a child is given ahead."""
 
-MOST: Final = 250 if HAS_PACKETS else 1
+MOST: Final = 400 if HAS_PACKETS else 1
 LONG: Final = 0.05
 """A job that has run so long does not keep others waiting behind it."""
 
@@ -66,14 +66,10 @@ class Crew:
     def room(self) -> tuple[int, int]:
         """Return how many more functions and coroutines the children could run."""
         now = monotonic()
-        free = [hand for hand in self._hands if not (hand.reserved or hand.doom or hand.runs_long(now, LONG))]
+        free = self._free(now)
         mean = self._pace.mean
         functions = sum(
-            max(
-                0 if hand.flights and hand.load else 1,
-                min(MOST - len(hand.flights) + hand.coroutines, int((AHEAD - hand.load) / mean)),
-            )
-            for hand in free
+            max(not hand.functions, min(MOST - hand.functions, int((AHEAD - hand.load) / mean))) for hand in free
         )
         coroutines = sum(COROUTINES - hand.coroutines for hand in free) if self._asynchronous else 0
         waiting = sum(flight.awaits for flight in self._pending)
@@ -95,7 +91,7 @@ class Crew:
                 times += _deadlines(flight, began, self._grace)
                 if len(hand.flights) > 1 and now - began < LONG:
                     times.append(began + LONG)
-            elif len(hand.flights) > hand.coroutines:
+            elif hand.functions:
                 times.append(now + LONG)
             for flight in hand.flights.values() if hand.coroutines else ():
                 times += _deadlines(flight, flight.sent + SLACK, self._grace) if flight.awaits else ()
@@ -118,27 +114,30 @@ class Crew:
         if not self._pending:
             return
         now = monotonic()
-        free = [hand for hand in self._hands if not (hand.doom or hand.reserved or hand.runs_long(now, LONG))]
-        left: deque[Flight] = deque()
-        for flight in self._pending:
-            if not self._place(flight, free):
-                left.append(flight)
-        self._pending = left
-        if left and not any(len(hand.flights) for hand in free):
-            self._give_back([flight for flight in left if not flight.alone])
+        waiting, self._pending = self._pending, deque()
+        functions: list[Flight] = []
+        for flight in waiting:
+            if flight.alone:
+                placed = self._place_alone(flight)
+            elif flight.awaits:
+                placed = self._place_coroutine(flight, self._free(now))
+            else:
+                functions.append(flight)
+                continue
+            if not placed:
+                self._pending.append(flight)
+        free = self._free(now)
+        self._pending.extend(_deal(functions, free) if functions else ())
+        if self._pending and not any(hand.flights for hand in free):
+            self._give_back([flight for flight in self._pending if not flight.alone])
 
-    def _place(self, flight: Flight, free: list[Hand]) -> bool:
-        if flight.alone:
-            return self._place_alone(flight)
-        if flight.awaits:
-            open_ = [hand for hand in free if hand.coroutines < COROUTINES]
-            return bool(open_) and min(open_, key=lambda hand: hand.coroutines).send(flight)
-        best: Hand | None = None
-        for hand in free:
-            room = not hand.load or (hand.load < AHEAD and len(hand.flights) - hand.coroutines < MOST)
-            if room and (best is None or hand.load < best.load):
-                best = hand
-        return best is not None and best.send(flight)
+    def _free(self, now: float) -> list[Hand]:
+        """Return the children that may be given more."""
+        return [hand for hand in self._hands if not (hand.doom or hand.reserved or hand.runs_long(now, LONG))]
+
+    def _place_coroutine(self, flight: Flight, free: list[Hand]) -> bool:
+        open_ = [hand for hand in free if hand.coroutines < COROUTINES]
+        return bool(open_) and min(open_, key=lambda hand: hand.coroutines).send(flight)
 
     def _place_alone(self, flight: Flight) -> bool:
         """Send a suspect to a child that has nothing else; without one, keep a child free for it."""
@@ -182,12 +181,17 @@ class Crew:
             self.progress[job] = Progress(job, percent, old.status if advance.status is None else advance.status)
 
     def _hear(self, hand: Hand, advances: list[tuple[Flight, Advance]]) -> None:
+        took: dict[str | None, list[float]] = {}
+        flights, reports = self._flights, self.reports
         for flight, report in hand.collect(advances):
             claim = flight.claim
-            del self._flights[claim.row.id]
+            row = claim.row
+            del flights[row.id]
             if not flight.awaits:
-                self._pace.learn(claim.row.lane.task, report.seconds)
-            self.reports.append((claim, report, flight.cancelled is not None))
+                took.setdefault(row.lane.task, []).append(report.seconds)
+            reports.append((claim, report, flight.cancelled is not None))
+        for task, seconds in took.items():
+            self._pace.learn(task, sum(seconds) / len(seconds))
         if hand.reserved and not hand.flights:
             hand.reserved = False
 
@@ -228,10 +232,11 @@ class Crew:
         advances: list[tuple[Flight, Advance]] = []
         self._hear(hand, advances)
         self._pending.extendleft(reversed(hand.take_back()))
-        for flight in list(hand.flights.values()):
+        begun = list(hand.flights.values())
+        for flight in begun:
             self._finish(flight, _after_death(flight, hand.doom, death))
         hand.close()
-        if hand.proven or hand.doom:
+        if hand.proven or hand.doom or begun:
             self._still_born = 0
         else:
             self._still_born += 1
@@ -278,6 +283,23 @@ class Crew:
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         del self._flights[flight.claim.row.id]
         self.outcomes.append(outcome)
+
+
+def _deal(flights: list[Flight], hands: list[Hand]) -> list[Flight]:
+    """Give each child its share of the work, one child after the other; return what found no room.
+
+    Dealt out in turn, each job would wake a child that has just gone to sleep.
+    """
+    hands = sorted(hands, key=lambda hand: hand.load)
+    work = sum([flight.expected for flight in flights]) + sum([hand.load for hand in hands])
+    share = min(AHEAD, work / len(hands)) if hands else 0.0
+    at = 0
+    for hand in hands:
+        while at < len(flights) and (not hand.functions or (hand.load < share and hand.functions < MOST)):
+            if not hand.send(flights[at]):
+                break
+            at += 1
+    return flights[at:]
 
 
 def _deadlines(flight: Flight, began: float, grace: float) -> list[float]:

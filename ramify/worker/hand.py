@@ -43,7 +43,7 @@ class Hand:
         self.process, self.end = process, end
         self.flights: dict[int, Flight] = {}
         self.load = 0.0
-        self.coroutines = 0
+        self.functions = self.coroutines = 0
         self.reserved = False
         self.doom: Doom | None = None
         self.born = monotonic()
@@ -62,6 +62,7 @@ class Hand:
         if flight.awaits:
             self.coroutines += 1
         else:
+            self.functions += 1
             self.load += flight.expected
         return True
 
@@ -84,7 +85,7 @@ class Hand:
     def take_back_behind(self, now: float, long: float) -> list[Flight]:
         """Return the unstarted jobs if the one that runs has taken longer than `long` already."""
         number, began = self.end.board.running()
-        if number in {0, self._emptied} or now - began < long:
+        if now - began < long or number == self._emptied or number not in self.flights:
             return []
         self._emptied = number
         return self.take_back()
@@ -92,7 +93,7 @@ class Hand:
     def runs_long(self, now: float, long: float) -> bool:
         """Tell whether the function that runs has taken longer than `long` already."""
         number, began = self.end.board.running()
-        return number != 0 and now - began >= long
+        return now - began >= long and number in self.flights
 
     def running(self) -> tuple[Flight, float] | None:
         """Return the job whose function runs in the main thread, and since when."""
@@ -125,7 +126,8 @@ class Hand:
         if flight.awaits:
             self.coroutines -= 1
         else:
-            self.load = self.load - flight.expected if self.flights else 0.0
+            self.functions -= 1
+            self.load = self.load - flight.expected if self.functions else 0.0
         return flight
 
 

@@ -57,6 +57,7 @@ class Inline:
         self._want = Want(1, tuple(queues), tasks.names() | {PLAN})
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance)
         self._running: list[str] = []
+        self._told = Progress("")
         self._lease = Lease(self._desk)
 
     def __enter__(self) -> Self:
@@ -87,6 +88,8 @@ class Inline:
         report = self._runner.run(make_call(1, claim, results))
         interrupted = "KeyboardInterrupt" in report.names[:1]
         with self._lease.lock:
+            # A job shorter than the pause between beats has told how far it came, too.
+            self._lease.tell()
             cancelled = self._is_cancelled()
             self._running = []
             if interrupted:
@@ -122,9 +125,9 @@ class Inline:
 
     def _advance(self, number: int, percent: int | None, status: str | None) -> None:
         [job] = self._running
-        old = self._lease.progress.get(job, Progress(job))
+        old = self._told if self._told.job == job else Progress(job)
         percent = old.percent if percent is None else percent
-        self._lease.progress[job] = Progress(job, percent, old.status if status is None else status)
+        self._told = self._lease.progress[job] = Progress(job, percent, old.status if status is None else status)
 
 
 class Lease:
@@ -142,9 +145,15 @@ class Lease:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop renewing; store the last progress."""
+        """Stop renewing."""
         self._stop.set()
         self._thread.join()
+
+    def tell(self) -> None:
+        """Store how far jobs are, if they said so."""
+        progress, self.progress = list(self.progress.values()), {}
+        if progress:
+            self._desk.beat(progress)
 
     def _keep(self) -> None:
         while not self._stop.wait(BEAT / 10):

@@ -112,7 +112,7 @@ class Worker:
             self._hand_over()
             self._keep_lease()
             claimed = self._exchange()
-            if not claimed and not self._desk.has_work():
+            if not (claimed or self._desk.has_work() or self._finished()):
                 self._sleep()
             self._pauses = 0
         except StoreDown as error:
@@ -150,10 +150,6 @@ class Worker:
         if desk.claims:
             crew.take(desk.claims, desk.results)
             desk.claims, desk.results = [], {}
-        # A claim that came back full may have left others behind.
-        self._next_poll = now if more or (partial and functions) else now + POLL * (0.5 + random.random())
-        if desk.due_in is not None:
-            self._next_poll = min(self._next_poll, now + desk.due_in)
         if desk.cancels:
             crew.cancel(desk.cancels)
             desk.cancels.clear()
@@ -161,7 +157,14 @@ class Worker:
             crew.give_back()
         crew.dispatch()
         self._hand_over()
-        return more and sum(crew.room()) > 0
+        functions, coroutines = crew.room() if not self._stops else (0, 0)
+        again = bool(more and functions) or bool(partial and functions) or bool(self._awaiting and coroutines)
+        self._next_poll = (
+            now
+            if again
+            else now + min(POLL * (0.5 + random.random()), math.inf if desk.due_in is None else max(0.005, desk.due_in))
+        )
+        return again
 
     def _want(self, functions: int, coroutines: int) -> Want:
         """Return what to claim: whatever there is room for, or only coroutines, for which there is more room."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-SLOWEST_CHANGE: Final = 0.05
+SLOWEST_CHANGE: Final = 0.2
 LEAST: Final = 1e-5
 
 
@@ -21,7 +21,7 @@ class Pace:
         return self._unknown if known is None else known[0]
 
     def learn(self, task: str | None, seconds: float) -> None:
-        """Take into account how long a job took; the first few count most."""
+        """Take into account how long jobs took of late, on average; the first few count most."""
         seconds = max(seconds, LEAST)
         mean, change = self._by_task.get(task, (0.0, 1.0))
         self._by_task[task] = (mean + change * (seconds - mean), max(SLOWEST_CHANGE, change / 2))

@@ -146,6 +146,10 @@ def settle_in(supervisor: int) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _LINUX:
+        # A child that has been woken does not push aside the supervisor, which is about to send it more.
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     if os.getppid() != supervisor:  # it died before the line above
         os._exit(1)
     signal.set_wakeup_fd(-1)

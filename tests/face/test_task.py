@@ -54,6 +54,8 @@ def test_a_mistake_in_an_option_is_reported_at_once() -> None:
     """`task` refuses wrong options where they stand."""
     with pytest.raises(BadNode, match="priority is a whole number"):
         task(priority="high")  # type: ignore[call-overload]
+    with pytest.raises(BadTask, match="takes no options"):
+        task(builtins.print)
     with pytest.raises(TypeError, match="color"):
         task(color="red")  # type: ignore[call-overload]
 

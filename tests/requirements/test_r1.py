@@ -142,7 +142,6 @@ def test_r1_08_an_empty_project_returns_an_empty_list(app: Ramify) -> None:
     assert run(app, {"jobs": []}) == []
 
 
-@pytest.mark.slow
 def test_r1_09_one_worker_completes_every_example(tmp_path: Path) -> None:
     """A worker with one process completes every example: nothing occupies it while it waits for others."""
     with Ramify(f"sqlite:///{tmp_path}/jobs.db", tasks=["tests.requirements.r1_tasks"]) as app:
@@ -225,7 +224,6 @@ def test_r1_15_a_snapshot_shows_status_id_and_result(app: Ramify) -> None:
 # 1.2 Order
 
 
-@pytest.mark.slow
 def test_r1_20_plain_siblings_run_at_the_same_time(tmp_path: Path) -> None:
     """With two processes two siblings run together: each returns only once it has seen the other running."""
     places = [(str(tmp_path), "a", "b"), (str(tmp_path), "b", "a")]

@@ -66,10 +66,15 @@ class Stores(RuleBasedStateMachine):
 
     kinds: Sequence[str] = tuple(STORES)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = False
+        self.stores: dict[str, Store] = {}
+        self.folder = tempfile.TemporaryDirectory()
+
     @initialize(slice=st.integers(1, 3))
     def open(self, slice: int) -> None:
         """Open every store, empty, and a session."""
-        self.folder = tempfile.TemporaryDirectory()
         self.clock, self.slice = Clock(), slice
         self.stores = {name: self.open_store(name) for name in self.kinds}
         self.names = Names()
@@ -127,6 +132,18 @@ class Stores(RuleBasedStateMachine):
         """Return all rows, or those in some states."""
         return [row for row in self.now.rows if not states or row.state in states]
 
+    def pick(self, data: st.DataObject, rows: Sequence[Row]) -> Row:
+        """Return one of these rows."""
+        [row] = self.pick_some(data, rows, 1, 1)
+        return row
+
+    def pick_some(self, data: st.DataObject, rows: Sequence[Row], least: int, most: int) -> list[Row]:
+        """Return some of these rows, some perhaps more than once."""
+        by_id = {row.id: row for row in rows}
+        ids = [row.id for row in rows]
+        drawn = data.draw(st.lists(st.sampled_from(ids), min_size=least, max_size=most)) if ids else []
+        return [by_id[id] for id in drawn]
+
     # Adding
 
     @rule(data=st.data(), request=st.sampled_from([None, None, "one", "two"]), breaks_at=st.integers(0, 9))
@@ -143,7 +160,7 @@ class Stores(RuleBasedStateMachine):
     @rule(data=st.data(), breaks_at=st.integers(0, 9))
     def extend(self, data: st.DataObject, breaks_at: int) -> None:
         """Add children to a job, most often a held one."""
-        row = data.draw(st.sampled_from(self.rows(State.HELD) * 3 + self.rows()))
+        row = self.pick(data, self.rows(State.HELD) * 3 + self.rows())
         batch = self.plan(data, self.into(row), 2)
         if batch is not None:
             self.try_to(lambda store: store.add(deepcopy(batch)), breaks_at)
@@ -152,8 +169,8 @@ class Stores(RuleBasedStateMachine):
     @rule(data=st.data(), when=st.sampled_from(list(When)))
     def add_edge(self, data: st.DataObject, when: When) -> None:
         """Make a held job wait for another."""
-        after = data.draw(st.sampled_from(self.rows(State.HELD))).id
-        before = data.draw(st.sampled_from(self.rows())).id
+        after = self.pick(data, self.rows(State.HELD)).id
+        before = self.pick(data, self.rows()).id
         if after != before:
             self.try_to(lambda store: store.add(Batch(edges=[Edge(after, -1, before, Kind.AFTER, when)], into=after)))
 
@@ -199,7 +216,7 @@ class Stores(RuleBasedStateMachine):
         """Report some jobs, rightly or not, and claim others; if the reply is lost, report again."""
         session = data.draw(st.sampled_from(self.sessions))
         outcomes = self.draw_outcomes(data, session)
-        lanes = sorted({row.lane for row in self.now.rows})
+        lanes = list(dict.fromkeys(row.lane for row in self.now.rows))
         refuse = frozenset(data.draw(st.lists(st.sampled_from(lanes), max_size=1))) if lanes else frozenset()
         tasks = data.draw(st.sampled_from([None, None, frozenset(TASKS), frozenset(TASKS[:1])]))
         want = Want(n, tuple(queues), tasks, refuse, ends)
@@ -232,12 +249,8 @@ class Stores(RuleBasedStateMachine):
         """Return reports on some running jobs, sometimes stale or of another session's jobs."""
         running = self.rows(State.RUNNING)
         mine = [row for row in running if row.session == session]
-        if not running:
-            return []
-        pool = mine * 3 + running
-        rows = data.draw(st.lists(st.sampled_from(pool), max_size=4))
         outcomes: list[Outcome] = []
-        for row in rows:
+        for row in self.pick_some(data, mine * 3 + running, 0, 4):
             outcome = self.draw_outcome(data, row)
             if outcome is not None:
                 outcomes.append(outcome)
@@ -333,8 +346,7 @@ class Stores(RuleBasedStateMachine):
     def beat(self, data: st.DataObject) -> None:
         """A worker lives, and tells how far its jobs are."""
         session = data.draw(st.sampled_from(self.sessions))
-        jobs = data.draw(st.lists(st.sampled_from(self.rows(State.RUNNING)), max_size=2)) if self.rows(State.RUNNING) else []
-        progress = [Progress(row.id, 50, "half") for row in jobs]
+        progress = [Progress(row.id, 50, "half") for row in self.pick_some(data, self.rows(State.RUNNING), 0, 2)]
         self.try_to(lambda store: store.beat(session, progress))
 
     @rule(data=st.data(), n=st.integers(1, 3), breaks_at=st.integers(0, 9))
@@ -369,10 +381,10 @@ class Stores(RuleBasedStateMachine):
             Verb.PURGE: [row for row in self.now.rows if row.parent is None],
             Verb.RETRY: self.rows(State.FAILED, State.CANCELLED, State.SKIPPED),
         }.get(verb, self.now.rows)
-        ids = data.draw(st.lists(st.sampled_from(pool or self.now.rows), min_size=1, max_size=2))
-        which = Which(ids=tuple(row.id for row in ids))
+        rows = self.pick_some(data, pool or self.now.rows, 1, 2)
+        which = Which(ids=tuple(row.id for row in rows))
         if data.draw(st.integers(1, 8)) == 8:
-            which = Which(tree=ids[0].tree)
+            which = Which(tree=rows[0].tree)
         self.do(lambda store: store.move(which, verb, FAILURE if verb is Verb.CANCEL else None), breaks_at)
 
     @precondition(lambda self: self.now.work)
@@ -393,8 +405,8 @@ class Stores(RuleBasedStateMachine):
     @rule(data=st.data(), out=st.booleans(), bad=st.booleans(), size=st.integers(1, 5), newest=st.booleans())
     def read(self, data: st.DataObject, out: bool, bad: bool, size: int, newest: bool) -> None:
         """All stores answer alike."""
-        ids = [row.id for row in data.draw(st.lists(st.sampled_from(self.now.rows), min_size=1, max_size=4))]
-        row = data.draw(st.sampled_from(self.now.rows))
+        ids = [row.id for row in self.pick_some(data, self.now.rows, 1, 4)]
+        row = self.pick(data, self.now.rows)
         which = data.draw(
             st.sampled_from(
                 [
@@ -426,14 +438,16 @@ class Stores(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Work everything off, let go what is held, and purge: every job ends, and nothing remains."""
-        if getattr(self, "whole", False):
-            self.finish()
-        for store in getattr(self, "stores", {}).values():
-            store.close()
-        if hasattr(self, "folder"):
+        try:
+            if self.whole:
+                self.finish()
+        finally:
+            for store in self.stores.values():
+                store.close()
             self.folder.cleanup()
 
     def finish(self) -> None:
+        """Do what `teardown` says."""
         for name in LIMITS:
             self.do(lambda store, name=name: store.limit(name, None))
         self.work_off()

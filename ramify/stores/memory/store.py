@@ -49,10 +49,16 @@ class Memory(Engine):
             return self._tables.select(which, page)
 
     def edges(
-        self, ids: Sequence[JobId], *, out: bool = False, bad: bool = False, start: Edge | None = None, size: int = SLICE
+        self,
+        ids: Sequence[JobId],
+        *,
+        out: bool = False,
+        bad: bool = False,
+        start: Edge | None = None,
+        size: int = SLICE,
     ) -> list[Edge]:
         with self._lock:
-            return self._tables.edges(ids, out, bad, start)[:size]
+            return self._tables.edges(ids, out, bad, start, size)
 
     def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
         with self._lock:

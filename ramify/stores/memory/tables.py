@@ -1,9 +1,10 @@
 """Tables in dictionaries, with the indexes that a database would keep."""
 
+import sys
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Final
 
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
@@ -34,6 +35,8 @@ from ramify.model import (
 )
 from ramify.stores.protocol import LEASE
 from ramify.stores.tables import Place
+
+_ALL: Final = sys.maxsize
 
 
 class MemoryTables:
@@ -74,12 +77,12 @@ class MemoryTables:
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
             self._unindex(self.by_id[row.id])
-            self.by_id[row.id] = row = copy(row)
+            self.by_id[row.id] = copy(row)
             self._index(row)
 
     def insert(self, batch: Batch, arrival: Arrival) -> None:
         for row in arrival.rows:
-            self.by_id[row.id] = row = copy(row)
+            self.by_id[row.id] = copy(row)
             self._index(row)
             if row.id in batch.payloads:
                 self.payloads[row.id] = batch.payloads[row.id]
@@ -118,16 +121,20 @@ class MemoryTables:
 
     # Edges
 
-    def edges(self, ids: Sequence[JobId], out: bool, bad: bool, start: Edge | None) -> list[Edge]:
-        """Return copies of the edges into or out of these jobs, by (job, other end, place), beyond `start`."""
+    def edges(self, ids: Sequence[JobId], out: bool, bad: bool, start: Edge | None, size: int) -> list[Edge]:
+        """Return copies of the first edges into or out of these jobs, by (job, other end, place), beyond `start`."""
+        first = "" if start is None else start.before if out else start.after
         found: list[Edge] = []
-        for id in sorted(set(ids)):
-            keys = self.out.get(id, []) if out else [(id, place) for place in self.into.get(id, [])]
-            for key in keys:
-                edge = self.edges_by_place[key]
-                if (edge.bad or not bad) and (start is None or _position(edge, out) > _position(start, out)):
-                    found.append(copy(edge))
-        return found
+        for id in sorted(id for id in set(ids) if id >= first):
+            after = start if id == first else None
+            if out:
+                edges = self.edges_out(id, (after.after, after.place) if after else None, size if not bad else _ALL)
+            else:
+                edges = self.edges_into(id, after.place if after else None, size, bad)
+            found += [edge for edge in edges if edge.bad or not bad]
+            if len(found) >= size:
+                break
+        return found[:size]
 
     def edges_into(self, job: JobId, after: int | None, n: int, bad: bool = False) -> list[Edge]:
         places = self.into.get(job, [])
@@ -159,7 +166,7 @@ class MemoryTables:
             if row is None or (row.state, row.session, row.attempt) != (State.RUNNING, session, outcome.attempt):
                 continue
             self._unindex(row)
-            row.state, row.session, row.hold, row.due, row.deadline = outcome.state, None, None, None, None
+            row.state, row.session, row.deadline = outcome.state, None, None
             row.ended = self.now()
             if outcome.value is not None:
                 self.keep_value(row.id, outcome.value)
@@ -207,7 +214,11 @@ class MemoryTables:
         return [self._claim(self.by_id[id]) for id in ids]
 
     def _claim(self, row: Row) -> Claim:
-        slots = [] if row.doomed else [edge for edge in self.edges_into(row.id, None, len(self.edges_by_place)) if edge.slots]
+        slots = (
+            []
+            if row.doomed
+            else [edge for edge in self.edges_into(row.id, None, len(self.edges_by_place)) if edge.slots]
+        )
         return Claim(copy(row), self.payloads.get(row.id, Payload()), slots)
 
     # What can be claimed
@@ -360,10 +371,6 @@ class MemoryTables:
         elif row.state is State.READY:
             entries.append((self._ready.setdefault(row.lane, []), (-row.priority, row.tree, row.id)))
         return entries
-
-
-def _position(edge: Edge, out: bool) -> tuple[JobId, JobId | int, int]:
-    return (edge.before, edge.after, edge.place) if out else (edge.after, edge.place, 0)
 
 
 def _matches(row: Row, which: Which) -> bool:

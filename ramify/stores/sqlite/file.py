@@ -10,20 +10,21 @@ import pathlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from ramify.errors import BadStore, NewerSchema, StoreDown, StoreFull
 from ramify.stores.sqlite.statements import MIGRATIONS
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows: only the busy timeout queues writers there
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 APPLICATION_ID: Final = 0x72616D69
 """What `PRAGMA application_id` holds in a file of ours: "rami" in ASCII."""
 
-REMOTE_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "9p", "ceph", "lustre", "glusterfs", "fuse.", "afs", "beegfs", "gpfs")
+REMOTE_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "9p", "ceph", "lustre", "fuse.", "afs", "beegfs", "gpfs")
 
 
 class File:
@@ -46,7 +47,12 @@ class File:
             # Readable for its owner only; SQLite gives its side files the same mode.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(
-            self.path, timeout=10.0, isolation_level=None, check_same_thread=False, factory=factory, cached_statements=256
+            self.path,
+            timeout=10.0,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=factory,
+            cached_statements=256,
         )
         connection.execute("PRAGMA busy_timeout = 10000")
         connection.execute("PRAGMA cache_size = -65536")
@@ -172,7 +178,7 @@ def _refuse_bad_place(path: pathlib.Path) -> None:
     if not path.parent.is_dir():
         raise BadStore(f"there is no directory {path.parent}; make it first, or name another file")
     kind = file_system_of(path)
-    if kind.startswith(REMOTE_FILE_SYSTEMS) and kind != "fuse.":
+    if kind.startswith(REMOTE_FILE_SYSTEMS):
         raise BadStore(
             f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold; "
             "use a local file, or the directory store (dir:///…), which is made for shared disks"

@@ -23,8 +23,8 @@ _encode = msgspec.json.Encoder().encode
 def read_row(v: Values, lanes: dict[int, Lane]) -> Row:
     """Return the row that these columns of `job` hold."""
     return Row(
-        v[0], v[1], v[2], lanes[v[3]], v[4], v[5], v[6], _STEPS[v[7]], _STATES[v[8]], v[9] == 1, *v[10:18],
-        v[18] == 1, v[19] == 1, *v[20:],
+        v[0], v[1], v[2], lanes[v[3]], v[4], v[5], v[6], _STEPS[v[7]], _STATES[v[8]], v[9] == 1, v[10], v[11], v[12],
+        v[13], v[14], v[15], v[16], v[17], v[18] == 1, v[19] == 1, v[20], v[21], v[22], v[23], v[24], v[25], v[26],
     )  # fmt: skip
 
 
@@ -34,6 +34,19 @@ def new_values(row: Row, lane: int) -> Values:
         row.id, row.tree, row.parent, lane, row.priority, row.label, row.hold, row.step.value, row.state.value,
         row.waits, row.bads, row.due, row.fast, row.size, row.last, row.barrier, row.limit, row.deadline,
     )  # fmt: skip
+
+
+def is_plain(row: Row) -> bool:
+    """Tell whether a new row differs from the defaults only where `add.plain job` says; most do."""
+    return (
+        row.step is Step.RUN and row.label is None and row.hold is None and row.due is None and row.limit is None
+        and row.size == 0 and row.bads == 0 and not row.fast
+    )  # fmt: skip
+
+
+def plain_values(row: Row, lane: int) -> Values:
+    """Return the columns of a plain new row, in the order of `add.plain job`."""
+    return (row.id, row.tree, row.parent, lane, row.priority, row.state.value, row.waits)
 
 
 def changed_values(row: Row, lane: int) -> Values:
@@ -75,9 +88,9 @@ def read_claim(v: Values, lanes: dict[int, Lane]) -> tuple[Claim, bool]:
     return Claim(read_row(tuple(row), lanes), payload), takes == 1
 
 
-def read_result(job: str, v: Values) -> Result:
+def read_result(v: Values) -> Result:
     """Return what a job left."""
-    _, value, spread, failure, percent, status = v
+    job, value, spread, failure, percent, status = v
     return Result(
         job,
         None if value is None else Value(value, spread == 1),

@@ -33,7 +33,8 @@ def count_rows(connection: sqlite3.Connection, which: Which, by: str) -> dict[st
 
 
 def _condition(which: Which) -> tuple[str, list[Any]]:
-    parts, values = ["1"], []
+    parts = ["1"]
+    values: list[Any] = []
     for column, wanted in (
         ("job.id", which.ids),
         ("state", which.states),

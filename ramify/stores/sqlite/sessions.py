@@ -10,13 +10,15 @@ import contextlib
 import os
 import pathlib
 import time
+from typing import Any
 
 from ramify.model import SessionId
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows: only the lease tells
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 
 class Lifelines:

@@ -69,7 +69,13 @@ class Sqlite(Engine):
             return self._tables.select(which, page)
 
     def edges(
-        self, ids: Sequence[JobId], *, out: bool = False, bad: bool = False, start: Edge | None = None, size: int = SLICE
+        self,
+        ids: Sequence[JobId],
+        *,
+        out: bool = False,
+        bad: bool = False,
+        start: Edge | None = None,
+        size: int = SLICE,
     ) -> list[Edge]:
         asked = msgspec.json.encode(sorted(set(ids))).decode()
         after, place = (start.after, start.place) if start else FIRST
@@ -83,18 +89,13 @@ class Sqlite(Engine):
 
     def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
         found: list[Result] = []
-        asked = sorted(set(ids))
         with self._file.reading() as connection:
-            jobs = {row.id for row in self._tables.rows(asked)}
-            known = [id for id in asked if id in jobs]
-            cursor = connection.execute(SQL["end.read"], (msgspec.json.encode(known).decode(),))
-            for id, values in zip(known, cursor, strict=True):
-                result = columns.read_result(id, values)
+            for values in connection.execute(SQL["end.read"], (msgspec.json.encode(list(ids)).decode(),)):
+                result = columns.read_result(values)
                 room -= len(result.value.json) if result.value else 0
                 if found and room < 0:
                     break
                 found.append(result)
-            cursor.close()
         return found
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
@@ -129,7 +130,7 @@ class Sqlite(Engine):
                 work=[columns.read_work(values) for values in connection.execute(SQL["work.all"])],
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in sessions],
                 limits=self._tables.limits(),
-                results={values[0]: columns.read_result(values[0], values) for values in results},
+                results={values[0]: columns.read_result(values) for values in results},
             )
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:

@@ -1,4 +1,4 @@
-"""The tables of the engine in SQL. Ids go in as one JSON parameter, so every statement's text is constant and cached."""
+"""The tables of the engine in SQL. Ids go in as one JSON parameter, so a statement's text is constant and cached."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,7 +108,11 @@ class SqliteTables:
 
     def insert(self, batch: Batch, arrival: Arrival) -> None:
         lanes = {row.lane: self._lane_id(row.lane) for row in arrival.rows}
-        self._tell_all("add.job", [columns.new_values(row, lanes[row.lane]) for row in arrival.rows])
+        plain = [columns.plain_values(row, lanes[row.lane]) for row in arrival.rows if columns.is_plain(row)]
+        self._tell_all("add.plain job", plain)
+        if len(plain) < len(arrival.rows):
+            others = [columns.new_values(row, lanes[row.lane]) for row in arrival.rows if not columns.is_plain(row)]
+            self._tell_all("add.job", others)
         takes = {edge.after for edge in arrival.edges if edge.slots}
         payloads = [(row.id, batch.payloads[row.id]) for row in arrival.rows if row.id in batch.payloads]
         self._tell_all("add.payload", [columns.payload_values(id, payload, id in takes) for id, payload in payloads])
@@ -140,7 +144,8 @@ class SqliteTables:
         return [columns.read_edge(values) for values in self._ask("edges.out", job, *(after or FIRST), n)]
 
     def lowest_place(self, job: JobId) -> int:
-        return min(0, self._one("edges.lowest", job))
+        lowest: int = self._one("edges.lowest", job)
+        return min(0, lowest)
 
     def unfinished_successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
         found: dict[JobId, list[JobId]] = {id: [] for id in ids}
@@ -155,8 +160,11 @@ class SqliteTables:
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
         asked = _to_json([(outcome.job, outcome.state, outcome.attempt) for outcome in outcomes]).decode()
-        attempts = dict(self._ask("end.end", asked, session, self.now()))
-        results, cleared = [], []
+        found = self._ask("end.end", asked, session, self.now())
+        attempts = {id: attempt for id, attempt, _ in found}
+        self._tell_all("end.no deadline", [(id,) for id, _, limit in found if limit is not None])
+        results: list[columns.Values] = []
+        cleared: list[columns.Values] = []
         for outcome in outcomes:
             if outcome.job not in attempts:
                 continue
@@ -289,7 +297,7 @@ class SqliteTables:
         return self._tell("session.renew", self._lease_clock() + LEASE, session) == 1
 
     def is_alive(self, session: SessionId) -> bool:
-        return self._one("session.alive", session) == 1
+        return bool(self._ask("session.alive", session))
 
     def bury(self, session: SessionId | None) -> None:
         for id, about, boot, lease, dead in self._ask("session.all"):

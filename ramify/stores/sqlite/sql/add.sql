@@ -5,6 +5,9 @@ INSERT INTO job (id, tree, parent, lane, priority, label, hold, step, state, wai
     barrier, lasts, deadline)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+--: plain job
+INSERT INTO job (id, tree, parent, lane, priority, step, state, waits, bads) VALUES (?, ?, ?, ?, ?, 'run', ?, ?, 0)
+
 --: payload
 INSERT INTO payload (job, args, policy, takes) VALUES (?, ?, ?, ?)
 

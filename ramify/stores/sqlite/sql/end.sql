@@ -2,11 +2,14 @@
 -- running jobs for each reported one: the report leads, the row is found by id.
 
 --: end
-UPDATE job SET state = o.state, session = NULL, hold = NULL, due = NULL, deadline = NULL, ended = ?3
+UPDATE job SET state = o.state, session = NULL, ended = ?3
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
     json_extract(value, '$[2]') AS attempt FROM json_each(?1)) AS o
 WHERE job.id = o.id AND +job.state = 'running' AND +job.session = ?2 AND job.attempt = o.attempt
-RETURNING job.id, job.attempt
+RETURNING job.id, job.attempt, job.lasts
+
+--: no deadline
+UPDATE job SET deadline = NULL WHERE id = ?
 
 --: result
 INSERT INTO result (job, value, spread, failure) VALUES (?, ?, ?, ?)
@@ -28,5 +31,5 @@ INSERT INTO result (job, percent, status) SELECT id, ?1, ?2 FROM job WHERE id = 
 ON CONFLICT (job) DO UPDATE SET percent = excluded.percent, status = excluded.status
 
 --: read
-SELECT r.job, r.value, r.spread, r.failure, r.percent, r.status
+SELECT j.id, r.value, r.spread, r.failure, r.percent, r.status
 FROM json_each(?) CROSS JOIN job j ON j.id = json_each.value LEFT JOIN result r ON r.job = j.id ORDER BY j.id

