@@ -48,10 +48,10 @@ def explore(folder: Path) -> None:
     """
     found = sorted(path for path in folder.iterdir() if path.name not in LEFT_OUT)
     files = [job(parse, path).options(label=path.name) for path in found if path.suffix == ".py"]
-    folders = [job(explore, path).options(label=f"look into {path.name}") for path in found if path.is_dir()]
+    folders = [job(explore, path) for path in found if path.is_dir()]
     if files or folders:
         contents = group(*files, *folders)
-        current().spawn_sibling(job(add_up, contents).options(label=str(folder.relative_to(LIBRARY.parent))))
+        current().spawn_sibling(job(add_up, contents).options(label=folder.name))
 
 
 def parse(path: Path) -> Part:

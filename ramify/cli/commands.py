@@ -63,13 +63,9 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         return commands(list(arguments), prog_name="ramify", standalone_mode=False) or 0
     except _UsageError as error:
-        # A bare `ramify` raises one whose text is the whole help.
-        text = error.format_message()
-        if "\n" in text:
-            typer.echo(text)
-        else:
-            path = error.ctx.command_path if error.ctx else "ramify"
-            complain(f"{text.rstrip('.')}; see {path} --help")
+        # A bare `ramify` has shown the help, and has nothing to add.
+        if text := error.format_message().rstrip("."):
+            complain(f"{text}; see `{error.ctx.command_path if error.ctx else 'ramify'} --help`")
     except RamifyError as error:
         complain(str(error))
     except BrokenPipeError:

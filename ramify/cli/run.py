@@ -1,7 +1,6 @@
 """`ramify run`: a project document, run here and now."""
 
 import importlib.util
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from ramify.errors import BadNode, BadTask, JobEnded
 from ramify.settings import read_settings
 from ramify.stores.read import read_row
 from ramify.task import read_name
+from ramify.tasks import Tasks
 
 
 def run(
@@ -45,15 +45,19 @@ def run(
     modules = settings.tasks or _find_modules(document)
     import_tasks(modules)
     n = count_children(children)
+    _find_functions(Tasks(modules), document)
+    work = project.read(document)
+    # Only now, so that a mistake leaves nothing behind.
     with Ramify(settings.url, tasks=modules) as app:
-        _find_functions(app, document)
-        job = app.enqueue(document)
+        job = app.enqueue(work)
         try:
             run_live(app, job, children=n)
         except JobEnded:
             pass
         except KeyboardInterrupt:
-            _say_how_to_go_on(app, job.id)
+            where = f" --url {shlex.quote(url)}" if url else ""
+            note(f"stopped; nothing is lost. `ramify worker {' '.join(modules)} --burst{where}` goes on,")
+            note(f"`ramify tree {job.id}{where}` shows it, `ramify cancel {job.id}{where}` gives it up")
             raise
         show_end(app.store, read_row(app.store, job.id))
 
@@ -79,11 +83,11 @@ def _find_modules(document: dict[str, Any]) -> list[str]:
     return list(modules)
 
 
-def _find_functions(app: Ramify, document: dict[str, Any]) -> None:
+def _find_functions(tasks: Tasks, document: dict[str, Any]) -> None:
     """Put functions where the document has their names, so that their arguments are checked before anything runs."""
     for path, job in _functions(document):
         try:
-            job["func"] = app.tasks.find(_read_name(path, job["func"]))
+            job["func"] = tasks.find(_read_name(path, job["func"]))
         except BadTask as error:
             raise BadTask(f"{path}: {error}") from error
 
@@ -107,10 +111,3 @@ def _read_name(path: str, name: str) -> str:
         return read_name(name)
     except BadTask as error:
         raise BadNode(f"{path}: {error}") from error
-
-
-def _say_how_to_go_on(app: Ramify, job: str) -> None:
-    url = f" --url {shlex.quote(app.url)}" if "RAMIFY_URL" not in os.environ else ""
-    modules = " ".join(app.tasks.modules)
-    note(f"stopped; nothing is lost. `ramify worker {modules} --burst{url}` goes on,")
-    note(f"`ramify tree {job}{url}` shows it, `ramify cancel {job}{url}` gives it up")

@@ -61,6 +61,8 @@ def look_here() -> None:
 def import_tasks(modules: Sequence[str]) -> None:
     """Import the modules. Raise `BadTask` with the line that is to blame if one cannot be imported."""
     for name in modules:
+        if name.endswith(".py"):
+            raise BadTask(f"{name!r} is a file; name the module, as in `import {Path(name).stem}`")
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:

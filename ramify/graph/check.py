@@ -145,8 +145,8 @@ def _check_state(row: Row, facts: _Facts) -> Iterator[str]:
     elif row.state in ENDED:
         if row.waits and row.state is not State.CANCELLED:
             yield f"is {row.state}, but waits is {row.waits}"
-        if row.hold is not None or row.due is not None:
-            yield f"is {row.state}, but hold is {row.hold} and due is {row.due}"
+        if row.hold is not None:
+            yield f"is {row.state}, but hold is {row.hold}"
     elif row.state is not resting_state(row.hold, row.waits):
         yield f"is {row.state}, but waits is {row.waits} and hold is {row.hold}"
     if (row.ended is not None) != (row.state in ENDED):

@@ -19,6 +19,8 @@ def check_order(
     path: Callable[[int], str],
 ) -> None:
     """Raise `Cycle` with the path if some nodes would wait for each other."""
+    if not any(after) and not any(slots):
+        return  # children come before their parents in any sketch
     incoming = _incoming(flats, after, slots) + [[b for b in own if isinstance(b, int)] for _, own in joins]
     if all(before < number for number, list_ in enumerate(incoming) for before in list_):
         return
@@ -48,6 +50,8 @@ def drop_redundant(flats: list[Flat], after: list[dict[Before, When]], slots: li
     so is `c`. The search goes back from the other predecessors and only through nodes high enough to lie between
     (levels as in Kahn's order); it stops after a fixed amount of work and then leaves edges as they are.
     """
+    if not any(after):
+        return
     candidates = [n for n, own in enumerate(after) if sum(isinstance(b, int) for b in own) > 1]
     if not candidates:
         return

@@ -37,6 +37,10 @@ def sketch(nodes: Sequence[AnyNode]) -> list[Flat]:
 
     Raise `BadNode` with the path to a mistake, `BadValue` if an argument is not JSON.
     """
+    if len(nodes) == 1 and not nodes[0].children and not nodes[0].how.after:
+        args, slots = _read_arguments(nodes[0])
+        if not slots:  # a job by itself, as most are
+            return [Flat(nodes[0].task, args, nodes[0].how)]
     return _Sketcher(nodes).run()
 
 

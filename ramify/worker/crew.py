@@ -1,37 +1,25 @@
-"""The children of a worker: who gets which job, what is taken back, who has run too long, who died.
+"""The children of a worker and the jobs that were claimed for them: who runs what, what comes back, who died.
 
 It knows no store. What it learns about jobs it hands on as outcomes and reports; `loop.py` brings claims and takes
 those away.
 """
 
 import math
-import random
 from collections import deque
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from time import monotonic
-from typing import Final
 
-from ramify.model import Back, Claim, Ended, Failure, JobId, Outcome, Progress, State, Value
+from ramify.model import Back, Claim, JobId, Outcome, Progress, Value
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report
-from ramify.worker.child import TIMEOUT_NAMES, timed_out
-from ramify.worker.decide import decide_crash, decide_failure, decide_interrupted, is_suspect
+from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
+from ramify.worker.decide import is_suspect
+from ramify.worker.guard import Guard
 from ramify.worker.hand import Doom, Flight, Hand, start
+from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
-from ramify.worker.pipe import HAS_PACKETS
 from ramify.worker.process import CAN_FORK, Death, end_orphans
-
-AHEAD: Final = 0.02
-"""Seconds of work that a child is given ahead."""
-
-MOST: Final = 400 if HAS_PACKETS else 1
-LONG: Final = 0.05
-"""A job that has run so long does not keep others waiting behind it."""
-
-COROUTINES: Final = 100
-SLACK: Final = 1.0
-"""A child times its coroutines itself; so much later it is taken to be stuck."""
 
 
 class Crew:
@@ -52,6 +40,7 @@ class Crew:
         self._names = 0
         self._still_born = 0
         self._next_birth = 0.0
+        self._guard = Guard()
 
     # What the loop asks
 
@@ -65,15 +54,8 @@ class Crew:
 
     def room(self) -> tuple[int, int]:
         """Return how many more functions and coroutines the children could run."""
-        now = monotonic()
-        free = self._free(now)
-        mean = self._pace.mean
-        functions = sum(
-            max(not hand.functions, min(MOST - hand.functions, int((AHEAD - hand.load) / mean))) for hand in free
-        )
-        coroutines = sum(COROUTINES - hand.coroutines for hand in free) if self._asynchronous else 0
-        waiting = sum(flight.awaits for flight in self._pending)
-        return max(0, functions - len(self._pending) + waiting), max(0, coroutines - waiting)
+        functions, coroutines = count_room(self._hands, self._pending, self._pace.mean, monotonic())
+        return functions, coroutines if self._asynchronous else 0
 
     def filenos(self) -> list[int]:
         """Return what can be read when a child has something to say or is dead."""
@@ -84,17 +66,7 @@ class Crew:
         now = monotonic()
         times = [self._next_birth] if len(self._hands) < self._size else []
         for hand in self._hands:
-            if hand.doom or not hand.flights:
-                continue
-            if (found := hand.running()) is not None:
-                flight, began = found
-                times += _deadlines(flight, began, self._grace)
-                if len(hand.flights) > 1 and now - began < LONG:
-                    times.append(began + LONG)
-            elif hand.functions:
-                times.append(now + LONG)
-            for flight in hand.flights.values() if hand.coroutines else ():
-                times += _deadlines(flight, flight.sent + SLACK, self._grace) if flight.awaits else ()
+            times += next_times(hand, now, self._grace)
         return min(times, default=math.inf)
 
     # What the loop brings
@@ -103,52 +75,21 @@ class Crew:
         """Accept claimed jobs, to be sent out by `dispatch`."""
         for claim in claims:
             task = claim.row.lane.task
-            flight = Flight(claim, task in self._asynchronous, is_suspect(claim.row), self._pace.expect(task))
+            alone = is_suspect(claim.row) or claim.row.lane.units > 1
+            flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task))
             if claim.slots:
                 flight.results = {edge.before: results[edge.before] for edge in claim.slots if edge.before in results}
             self._flights[claim.row.id] = flight
             self._pending.append(flight)
 
     def dispatch(self) -> None:
-        """Send what waits to the children that have least to do; give back what nobody here will soon begin."""
+        """Send out what waits; give back what nobody here will soon begin."""
         if not self._pending:
             return
         now = monotonic()
-        waiting, self._pending = self._pending, deque()
-        functions: list[Flight] = []
-        for flight in waiting:
-            if flight.alone:
-                placed = self._place_alone(flight)
-            elif flight.awaits:
-                placed = self._place_coroutine(flight, self._free(now))
-            else:
-                functions.append(flight)
-                continue
-            if not placed:
-                self._pending.append(flight)
-        free = self._free(now)
-        self._pending.extend(_deal(functions, free) if functions else ())
-        if self._pending and not any(hand.flights for hand in free):
+        self._pending = deque(deal(self._pending, self._hands, now))
+        if self._pending and not any(hand.flights and is_free(hand, now) for hand in self._hands):
             self._give_back([flight for flight in self._pending if not flight.alone])
-
-    def _free(self, now: float) -> list[Hand]:
-        """Return the children that may be given more."""
-        return [hand for hand in self._hands if not (hand.doom or hand.reserved or hand.runs_long(now, LONG))]
-
-    def _place_coroutine(self, flight: Flight, free: list[Hand]) -> bool:
-        open_ = [hand for hand in free if hand.coroutines < COROUTINES]
-        return bool(open_) and min(open_, key=lambda hand: hand.coroutines).send(flight)
-
-    def _place_alone(self, flight: Flight) -> bool:
-        """Send a suspect to a child that has nothing else; without one, keep a child free for it."""
-        alive = [hand for hand in self._hands if not hand.doom]
-        for hand in alive:
-            if not hand.flights and hand.send(flight):
-                hand.reserved = True
-                return True
-        if alive and not any(hand.reserved for hand in alive):
-            min(alive, key=lambda hand: len(hand.flights)).reserved = True
-        return False
 
     def cancel(self, jobs: Iterable[JobId]) -> None:
         """Tell these jobs to stop; those that have not begun end at once."""
@@ -165,7 +106,7 @@ class Crew:
             self._pending.extendleft(reversed(hand.take_back()))
         for flight in [flight for flight in self._pending if flight.cancelled is not None]:
             self._pending.remove(flight)
-            self._finish(flight, _cancelled(flight))
+            self._finish(flight, cancelled(flight))
 
     # What happens by itself
 
@@ -187,54 +128,42 @@ class Crew:
             claim = flight.claim
             row = claim.row
             del flights[row.id]
+            if flight.alone:
+                release(flight, self._hands)
             if not flight.awaits:
                 took.setdefault(row.lane.task, []).append(report.seconds)
             reports.append((claim, report, flight.cancelled is not None))
         for task, seconds in took.items():
             self._pace.learn(task, sum(seconds) / len(seconds))
-        if hand.reserved and not hand.flights:
-            hand.reserved = False
 
     def check_time(self) -> None:
         """Start children that are missing, bury the dead, end what runs too long, and free what waits behind it."""
         now = monotonic()
         for hand in self._hands:
             if hand.flights and not hand.doom:
-                self._check_limits(hand, now)
+                enforce(hand, now, self._grace)
                 if len(hand.flights) > 1:
                     self._pending.extendleft(reversed(hand.take_back_behind(now, LONG)))
         dead = [(hand, death) for hand in self._hands if (death := hand.reap()) is not None]
         for hand, death in dead:
             self._bury(hand, death)
         if dead:
-            end_orphans({hand.process.pid for hand in self._hands})
+            end_orphans({self._guard.pid, *(hand.process.pid for hand in self._hands)})
         while len(self._hands) < self._size and self._next_birth <= now:
             self._names += 1
-            self._hands.append(start(self._directory, str(self._names), self._tasks, self._fresh))
-
-    def _check_limits(self, hand: Hand, now: float) -> None:
-        found = hand.running()
-        if found is not None:
-            self._check_limit(hand, *found, now)
-        for flight in list(hand.flights.values()) if hand.coroutines else ():
-            if flight.awaits:
-                self._check_limit(hand, flight, flight.sent + SLACK, now)
-
-    def _check_limit(self, hand: Hand, flight: Flight, began: float, now: float) -> None:
-        timeout = flight.claim.payload.policy.timeout
-        if flight.cancelled is not None and now >= flight.cancelled + self._grace:
-            hand.kill(Doom(flight.number, "another job in its process was cancelled", State.CANCELLED))
-        elif timeout is not None and now >= began + timeout:
-            hand.kill(Doom(flight.number, "another job in its process took too long", None, timed_out(timeout)))
+            hand = start(self._directory, str(self._names), self._tasks, self._fresh)
+            self._guard.add(hand.process.pid)
+            self._hands.append(hand)
 
     def _bury(self, hand: Hand, death: Death) -> None:
         self._hands.remove(hand)
+        self._guard.remove(hand.process.pid)
         advances: list[tuple[Flight, Advance]] = []
         self._hear(hand, advances)
         self._pending.extendleft(reversed(hand.take_back()))
         begun = list(hand.flights.values())
         for flight in begun:
-            self._finish(flight, _after_death(flight, hand.doom, death))
+            self._finish(flight, after_death(flight, hand.doom, death))
         hand.close()
         if hand.proven or hand.doom or begun:
             self._still_born = 0
@@ -272,6 +201,7 @@ class Crew:
         """Take leave of the children for good."""
         self._size = 0
         self.kill("its worker stops")
+        self._guard.close()
         end_orphans(())
 
     def _give_back(self, flights: list[Flight]) -> None:
@@ -282,43 +212,5 @@ class Crew:
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         del self._flights[flight.claim.row.id]
+        release(flight, self._hands)
         self.outcomes.append(outcome)
-
-
-def _deal(flights: list[Flight], hands: list[Hand]) -> list[Flight]:
-    """Give each child its share of the work, one child after the other; return what found no room.
-
-    Dealt out in turn, each job would wake a child that has just gone to sleep.
-    """
-    hands = sorted(hands, key=lambda hand: hand.load)
-    work = sum([flight.expected for flight in flights]) + sum([hand.load for hand in hands])
-    share = min(AHEAD, work / len(hands)) if hands else 0.0
-    at = 0
-    for hand in hands:
-        while at < len(flights) and (not hand.functions or (hand.load < share and hand.functions < MOST)):
-            if not hand.send(flights[at]):
-                break
-            at += 1
-    return flights[at:]
-
-
-def _deadlines(flight: Flight, began: float, grace: float) -> list[float]:
-    timeout = flight.claim.payload.policy.timeout
-    times = [] if timeout is None else [began + timeout]
-    return times if flight.cancelled is None else [*times, flight.cancelled + grace]
-
-
-def _cancelled(flight: Flight) -> Ended:
-    row = flight.claim.row
-    return Ended(row.id, row.attempt, State.CANCELLED, failure=Failure("error", "it was cancelled"))
-
-
-def _after_death(flight: Flight, doom: Doom | None, death: Death) -> Outcome:
-    """Return what becomes of a job that had begun in a child that died."""
-    if flight.cancelled is not None:
-        return _cancelled(flight)
-    if doom is None:
-        return decide_crash(flight.claim, str(death))
-    if doom.number == flight.number and doom.failure is not None:
-        return decide_failure(flight.claim, doom.failure, TIMEOUT_NAMES, random.random())
-    return decide_interrupted(flight.claim, doom.why)

@@ -64,6 +64,7 @@ class Desk:
         self.results: dict[JobId, Value] = {}
         self.cancels: list[JobId] = []
         self.heard = clock()
+        """When the lease was last known to be renewed."""
         self.more = False
         self.due_in: float | None = None
         self.patience = 0.0
@@ -120,11 +121,11 @@ class Desk:
         if self._unsure:
             self._reconcile()
         self._prepare()
-        asked, outcomes = clock(), self.outcomes
+        outcomes = self.outcomes
         self._unsure = True
         reply = self.store.exchange(self.session, outcomes, want)
         self._unsure = False
-        self.heard, self.outcomes = asked, []
+        self.outcomes = []
         self.more, self.due_in = reply.more, reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)

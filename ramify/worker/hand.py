@@ -5,7 +5,7 @@ from time import monotonic
 
 from msgspec import Struct
 
-from ramify.model import Claim, Failure, JobId, State, Value
+from ramify.model import Claim, Failure, JobId, Value
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report, make_call
 from ramify.worker.child import Child
@@ -28,11 +28,10 @@ class Flight(Struct, gc=False, eq=False):
 
 
 class Doom(Struct, frozen=True):
-    """Why a child was killed: the call it was for (0: none of them) and how that one ends, None if it may run again."""
+    """Why a child was killed: the call it was for (0: none of them), and that one's failure if it is to blame."""
 
     number: int
     why: str
-    state: State | None = None
     failure: Failure | None = None
 
 
@@ -44,7 +43,7 @@ class Hand:
         self.flights: dict[int, Flight] = {}
         self.load = 0.0
         self.functions = self.coroutines = 0
-        self.reserved = False
+        self.reserved: Flight | None = None
         self.doom: Doom | None = None
         self.born = monotonic()
         self.proven = False

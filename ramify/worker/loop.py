@@ -87,6 +87,7 @@ class Worker:
                     self._turn()
                 self._leave()
         finally:
+            # After an error, too, others may have our jobs at once.
             self._crew.close()
             self._near.close()
             self._far.close()

@@ -179,6 +179,7 @@ class ChildEnd:
         self._inbox, self._outbox, self.board = inbox, outbox, board
         self._buffer = bytearray(4096)
         self._rung = 0.0
+        self._waiting = False
         os.set_blocking(outbox, False)
 
     def receive(self) -> Call | None:
@@ -186,11 +187,14 @@ class ChildEnd:
         try:
             message = self._inbox.recv(MAX_MESSAGE + 1, socket.MSG_DONTWAIT)
         except BlockingIOError:
+            # From here on another thread's reports ring by themselves; the ring is for those it made before.
+            self._waiting = True
             self.ring()
             try:
                 message = self._inbox.recv(MAX_MESSAGE + 1)
             except ConnectionError:
                 return None
+            self._waiting = False
         return _read_call(message) if message else None
 
     def send(self, message: Message) -> None:
@@ -201,7 +205,7 @@ class ChildEnd:
         if len(self._buffer) > 65536:
             self._buffer = bytearray(4096)
         now = monotonic()
-        if now - self._rung > RING_EVERY:
+        if self._waiting or now - self._rung > RING_EVERY:
             self.ring()
             self._rung = now
 

@@ -206,7 +206,7 @@ def _restore_positional(prepared: Prepared, args: list[Any]) -> None:
             args[index] = _restore(value, wanted, f"argument {index + 1}")
 
 
-def _restore(value: object, wanted: Any, what: str) -> object:  # noqa: ANN401 -- an annotation
+def _restore(value: object, wanted: Any, what: str) -> object:
     if isinstance(wanted, list | tuple | set | frozenset):
         if value not in wanted:
             raise BadArguments(f"{what}: {value!r} is not one of {', '.join(map(repr, wanted))}")

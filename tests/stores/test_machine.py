@@ -237,13 +237,12 @@ class Stores(RuleBasedStateMachine):
         """Report what was reported long ago: it is refused."""
         outcomes = data.draw(st.lists(st.sampled_from(self.past), min_size=1, max_size=3))
         session = data.draw(st.sampled_from(self.sessions))
-        running = {(row.id, row.session, row.attempt) for row in self.rows(State.RUNNING)}
+        running = self.rows(State.RUNNING)
 
         reply = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
 
-        stale = {outcome.job for outcome in outcomes if (outcome.job, session, outcome.attempt) not in running}
         if isinstance(reply, Exchange):
-            assert stale <= reply.refused.keys() | {outcome.job for outcome in outcomes if outcome.job not in stale}
+            self.check_reply(session, outcomes, running, reply)
 
     def draw_outcomes(self, data: st.DataObject, session: SessionId) -> list[Outcome]:
         """Return reports on some running jobs, sometimes stale or of another session's jobs."""
@@ -317,7 +316,7 @@ class Stores(RuleBasedStateMachine):
             if (outcome.job, outcome.attempt) not in ours:
                 assert "lost" == reply.refused[outcome.job].kind
             elif not isinstance(outcome, Grown):
-                assert outcome.job not in reply.refused
+                assert outcome.job not in reply.refused, outcome
         for claim in reply.claims:
             if claim.row.doomed:
                 self.decide(claim.row)
@@ -451,7 +450,8 @@ class Stores(RuleBasedStateMachine):
         for name in LIMITS:
             self.do(lambda store, name=name: store.limit(name, None))
         self.work_off()
-        assert [] == self.rows(State.WAITING, State.READY, State.RUNNING)
+        left = self.rows(State.WAITING, State.READY, State.RUNNING)
+        assert not left, left
         while held := self.rows(State.HELD):
             holds = tuple(sorted({row.hold for row in held if row.hold}))
             self.do(lambda store: store.move(Which(ids=holds), Verb.RELEASE))

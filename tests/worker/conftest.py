@@ -1,4 +1,4 @@
-"""What the tests of workers share: a place with a store, to enqueue, to run a worker and to look at what became of it."""
+"""What the tests of workers share: a place with a store, where work is added, run and looked at."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +18,10 @@ from ramify.stores.protocol import Store
 from ramify.worker.loop import Worker
 
 JOBS = "tests.worker.jobs"
+PLAIN = Policy()
 
 
-def call(name: str, *args: Any, policy: Policy = Policy(), **kwargs: Any) -> AnyNode:
+def call(name: str, *args: Any, policy: Policy = PLAIN, **kwargs: Any) -> AnyNode:
     """Return a node of one of the functions in `jobs.py`."""
     return Node(f"{JOBS}:{name}", args, kwargs).changed(policy=policy)
 

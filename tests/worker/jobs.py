@@ -1,6 +1,8 @@
 """Functions that workers run in the tests."""
 
 import asyncio
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -49,10 +51,8 @@ def open_files() -> list[str]:
     found = []
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:
-            try:
+            with contextlib.suppress(OSError):
                 found.append(os.readlink(f"/proc/self/fd/{name}"))
-            except OSError:
-                pass
     return found
 
 
@@ -243,3 +243,22 @@ def give_up() -> None:
 
 def add_jobs(n: int) -> dict[str, Any]:
     return {"result": 2 * n, "addJobs": [{"func": f"{HERE}:double", "args": i} for i in range(n)]}
+
+
+def run_program(path: str) -> None:
+    """Start a program and wait for it."""
+    other = subprocess.Popen(["sleep", "1000"])
+    Path(path + ".part").write_text(str(other.pid))
+    os.rename(path + ".part", path)
+    other.wait()
+
+
+def alone(path: str, heavy: bool) -> bool:
+    """Tell whether no other job runs now that is at odds with this one."""
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_EX if heavy else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        time.sleep(0.02 if heavy else 0.002)
+        return True

@@ -29,12 +29,12 @@ def test_result_is_returned_as_json() -> None:
     """A function is called with the stored arguments, and its result comes back as JSON."""
     report = run("double", b"[[21],{}]")
 
-    assert (b"42", False, None) == (report.json, report.spread, report.failure)
+    assert (report.json, report.spread, report.failure) == (b"42", False, None)
 
 
 def test_tuple_is_remembered() -> None:
     """A tuple that is returned stays known as one."""
-    assert (b"[1,2]", True) == (run("pair").json, run("pair").spread)
+    assert (run("pair").json, run("pair").spread) == (b"[1,2]", True)
 
 
 def test_previous_tuple_is_spread() -> None:
@@ -42,13 +42,13 @@ def test_previous_tuple_is_spread() -> None:
     spread = run("add", fills=[(["*"], Value(b"[1,2]", True))])
     alone = run("double", fills=[(["*"], Value(b"4"))])
 
-    assert (b"3", b"8") == (spread.json, alone.json)
+    assert (spread.json, alone.json) == (b"3", b"8")
 
 
 @pytest.mark.parametrize(("args", "path"), [(b"[[null],{}]", ["args", 0]), (b'[[],{"x":null}]', ["kwargs", "x"])])
 def test_results_fill_their_places(args: bytes, path: list[str | int]) -> None:
     """A result goes to its place in the arguments."""
-    assert b"10" == run("double", args, fills=[(path, Value(b"5"))]).json
+    assert run("double", args, fills=[(path, Value(b"5"))]).json == b"10"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_results_fill_their_places(args: bytes, path: list[str | int]) -> None:
 )
 def test_arguments_that_do_not_fit(task: str, args: bytes) -> None:
     """Arguments that do not fit, and a task that is not served, are a failure of their own kind."""
-    assert "arguments" == failure(run(task, args)).kind
+    assert failure(run(task, args)).kind == "arguments"
 
 
 def test_task_of_other_modules_is_refused() -> None:
@@ -80,7 +80,7 @@ def test_error_is_told_without_our_frames() -> None:
     report = run("fail")
 
     told = failure(report)
-    assert ("error", "no luck", "ValueError") == (told.kind, told.message, told.type)
+    assert (told.kind, told.message, told.type) == ("error", "no luck", "ValueError")
     assert "jobs.py" in told.traceback
     assert "worker/run.py" not in told.traceback
     assert "Exception" in report.names
@@ -109,13 +109,13 @@ def test_bad_result_names_the_place() -> None:
     """A result that JSON cannot hold names the place where that stands."""
     told = failure(run("return_set"))
 
-    assert "result" == told.kind
+    assert told.kind == "result"
     assert "['fine'][1]" in told.message
 
 
 def test_result_too_large() -> None:
     """A result above the limit is a failure."""
-    assert "result" == failure(run("big", b"[[2000000],{}]")).kind
+    assert failure(run("big", b"[[2000000],{}]")).kind == "result"
 
 
 def test_spawned_nodes_travel_with_the_report() -> None:
@@ -123,7 +123,7 @@ def test_spawned_nodes_travel_with_the_report() -> None:
     children, siblings = run("nest", b"[[1],{}]"), run("grow", b"[[3],{}]")
 
     assert children.spawned is not None and siblings.siblings is not None
-    assert (1, None, 3) == (len(children.spawned), children.siblings, len(siblings.siblings))
+    assert (len(children.spawned), children.siblings, len(siblings.siblings)) == (1, None, 3)
 
 
 def test_failed_function_adds_nothing() -> None:
@@ -133,7 +133,7 @@ def test_failed_function_adds_nothing() -> None:
 
 def test_bad_node_is_a_bad_result() -> None:
     """A mistake in what was spawned is a failure of the job, and says what is wrong."""
-    assert "result" == failure(run("spawn_nonsense")).kind
+    assert failure(run("spawn_nonsense")).kind == "result"
 
 
 def test_added_jobs_count_only_for_projects() -> None:
@@ -141,18 +141,18 @@ def test_added_jobs_count_only_for_projects() -> None:
     project, plain = run("add_jobs", b"[[2],{}]", project=True), run("add_jobs", b"[[2],{}]")
 
     assert project.siblings is not None
-    assert (b"4", 2) == (project.json, len(project.siblings))
+    assert (project.json, len(project.siblings)) == (b"4", 2)
     assert plain.siblings is None
 
 
 def test_coroutine_runs_to_its_end() -> None:
     """An `async def` called alone gets an event loop, and knows its job."""
-    assert b'"j"' == run("fail_softly").json
+    assert run("fail_softly").json == b'"j"'
 
 
 def test_copy_of_the_process_ends() -> None:
     """A function that forks and returns twice is reported once."""
-    assert b'"once"' == run("fork_and_return").json
+    assert run("fork_and_return").json == b'"once"'
 
 
 def test_policy_has_a_compact_form() -> None:

@@ -36,7 +36,7 @@ def test_results_are_stored(place: Place) -> None:
     """A group's result is the list of its children's results."""
     root = place.run(group(call("double", 1), call("double", 2), call("double", 3)))
 
-    assert [2, 4, 6] == place.value(root)
+    assert place.value(root) == [2, 4, 6]
 
 
 def test_results_become_arguments(place: Place) -> None:
@@ -44,7 +44,7 @@ def test_results_become_arguments(place: Place) -> None:
     one = call("double", 1)
     root = place.run(group(one, call("add", one, call("double", 5))))
 
-    assert [2, 12] == place.value(root)
+    assert place.value(root) == [2, 12]
 
 
 def test_many_jobs_once_each(place: Place, tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_many_jobs_once_each(place: Place, tmp_path: Path) -> None:
     path = str(tmp_path / "ledger")
     root = place.run(group(*[call("note", path) for _ in range(500)]), children=2)
 
-    assert 500 == len(Path(path).read_text())
-    assert 500 == len(place.value(root))
+    assert len(Path(path).read_text()) == 500
+    assert len(place.value(root)) == 500
 
 
 def test_large_arguments_and_results(place: Place) -> None:
@@ -61,17 +61,17 @@ def test_large_arguments_and_results(place: Place) -> None:
     text = call("big", 900_000)
     root = place.run(group(text, call("length", text), *[call("big", 300_000) for _ in range(8)]))
 
-    assert 900_000 == place.value(root)[1]
+    assert place.value(root)[1] == 900_000
 
 
 def test_error_fails_the_job_and_its_group(place: Place) -> None:
     """A job that raises is failed, and its group fails with it as the cause."""
     root = place.run(group(call("fail"), call("double", 1)))
 
-    assert "cause" == place.failure(root).kind
+    assert place.failure(root).kind == "cause"
     cause = place.failure(root).cause
     assert cause is not None
-    assert "no luck" == place.failure(cause).message
+    assert place.failure(cause).message == "no luck"
 
 
 def test_root_cause_is_named_through_levels(place: Place) -> None:
@@ -89,7 +89,7 @@ def test_leaving_costs_no_process(place: Place, task: str) -> None:
     place.run(group(call("pid"), call(task), call("pid")))
 
     done = place.store.jobs(Which(states=frozenset({State.DONE})))
-    assert [2, 1] == [len(done), len({place.value(row.id) for row in done})]
+    assert [len(done), len({place.value(row.id) for row in done})] == [2, 1]
 
 
 def test_crash_is_tried_again(place: Place, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_crash_is_tried_again(place: Place, tmp_path: Path) -> None:
     assert ["survived", *range(0, 40, 2)] == place.value(root)
     rows = place.store.jobs(Which())
     assert {0, 1} == {row.crashes for row in rows}
-    assert 1 == sum(row.crashes for row in rows)
+    assert sum(row.crashes for row in rows) == 1
 
 
 def test_three_crashes_fail(place: Place) -> None:
@@ -107,17 +107,17 @@ def test_three_crashes_fail(place: Place) -> None:
     root = place.run(call("crash"))
 
     failure = place.failure(root)
-    assert "crashed" == failure.kind
+    assert failure.kind == "crashed"
     assert "SIGKILL" in failure.message
     assert "MB" in failure.message
-    assert 3 == place.row(root).attempt
+    assert place.row(root).attempt == 3
 
 
 def test_job_that_may_not_be_repeated(place: Place) -> None:
     """A job that is to run at most once fails with its first crash."""
     root = place.run(call("crash", policy=Policy(repeatable=False)))
 
-    assert ("crashed", 1) == (place.failure(root).kind, place.row(root).attempt)
+    assert (place.failure(root).kind, place.row(root).attempt) == ("crashed", 1)
 
 
 def test_exit_without_a_word_is_a_crash(place: Place) -> None:
@@ -131,7 +131,7 @@ def test_suspect_runs_alone(place: Place, tmp_path: Path) -> None:
         group(call("crash_with", str(tmp_path / "n"), 2), *[call("sleep", 0.001) for _ in range(50)]), children=2
     )
 
-    assert "survived" == place.value(root)[0]
+    assert place.value(root)[0] == "survived"
 
 
 @pytest.mark.parametrize("children", [1, 2])
@@ -140,10 +140,10 @@ def test_time_limit_ends_a_loop_of_c(place: Place, children: int) -> None:
     slow = call("compute_for_ever", policy=Policy(timeout=0.3))
     root = place.run(group(slow, *[call("double", i) for i in range(30)]), children=children)
 
-    assert 30 == place.store.counts(Which(), "state")["done"]
+    assert place.store.counts(Which(), "state")["done"] == 30
     cause = place.failure(root).cause
     assert cause is not None
-    assert "timeout" == place.failure(cause).kind
+    assert place.failure(cause).kind == "timeout"
 
 
 def test_time_limit_is_retried(place: Place) -> None:
@@ -151,29 +151,29 @@ def test_time_limit_is_retried(place: Place) -> None:
     slow = call("sleep", 100.0, policy=Policy(timeout=0.1, retry=Retry(times=1, backoff=0.01)))
     root = place.run(slow)
 
-    assert ("timeout", 2) == (place.failure(root).kind, place.row(root).attempt)
+    assert (place.failure(root).kind, place.row(root).attempt) == ("timeout", 2)
 
 
 def test_retry_waits_and_succeeds(place: Place, tmp_path: Path) -> None:
-    """A job that fails is tried again after its back-off, and a worker that works until nothing is left waits for it."""
+    """A job that fails is tried again after its back-off, which a worker that empties a store waits for."""
     policy = Policy(retry=Retry(times=5, backoff=0.05, factor=1.5))
     root = place.run(call("fail_until", str(tmp_path / "n"), 3, policy=policy))
 
-    assert (4, 3) == (place.value(root), place.row(root).tries)
+    assert (place.value(root), place.row(root).tries) == (4, 3)
 
 
 def test_retry_only_on_named_errors(place: Place) -> None:
     """Errors that are not named are not tried again."""
     policy = Policy(retry=Retry(times=5, backoff=0.01, on=("LookupError",)))
 
-    assert 1 == place.row(place.run(call("fail", policy=policy))).attempt
+    assert place.row(place.run(call("fail", policy=policy))).attempt == 1
 
 
 def test_giving_up_is_final(place: Place) -> None:
     """`current().fail` is not tried again."""
     root = place.run(call("give_up", policy=Policy(retry=Retry(times=5, backoff=0.01))))
 
-    assert ("no use", 1) == (place.failure(root).message, place.row(root).attempt)
+    assert (place.failure(root).message, place.row(root).attempt) == ("no use", 1)
 
 
 def test_hundred_coroutines_at_once(place: Place) -> None:
@@ -181,22 +181,22 @@ def test_hundred_coroutines_at_once(place: Place) -> None:
     began = time.monotonic()
     root = place.run(group(*[call("doze", 1.0) for _ in range(100)]))
 
-    assert 3 > time.monotonic() - began
-    assert 1 == len(set(place.value(root)))
+    assert time.monotonic() - began < 3
+    assert len(set(place.value(root))) == 1
 
 
 def test_coroutines_beside_functions(place: Place) -> None:
     """Coroutines and functions of one group run in the same child."""
     root = place.run(group(*[call("doze", 0.01) if i % 2 else call("sleep", 0.001) for i in range(60)]))
 
-    assert 60 == len(place.value(root))
+    assert len(place.value(root)) == 60
 
 
 def test_coroutine_fails_like_a_function(place: Place) -> None:
     """What a coroutine raises is its failure."""
     failure = place.failure(place.run(call("raise_error")))
 
-    assert ("LookupError", "not here") == (failure.type, failure.message)
+    assert (failure.type, failure.message) == ("LookupError", "not here")
     assert "worker" not in failure.traceback.replace("tests/worker", "")
 
 
@@ -207,14 +207,14 @@ def test_time_limit_of_a_coroutine(place: Place) -> None:
     hard = place.add(call("block_the_loop", policy=policy))
     place.work()
 
-    assert ["timeout", "timeout"] == [place.failure(soft).kind, place.failure(hard).kind]
+    assert [place.failure(soft).kind, place.failure(hard).kind] == ["timeout", "timeout"]
 
 
 def test_fresh_interpreters(place: Place) -> None:
     """With `multiprocessing` children are fresh interpreters that import the tasks themselves."""
     root = place.run(group(call("double", 4), call("doze", 0.01), call("open_files")), multiprocessing=True)
 
-    assert 8 == place.value(root)[0]
+    assert place.value(root)[0] == 8
     assert not [name for name in place.value(root)[2] if "jobs.db" in name]
 
 
@@ -255,29 +255,29 @@ def test_unstarted_jobs_go_back_to_the_store(place: Place, tmp_path: Path) -> No
 
     Path(gate).touch()
     thread.join()
-    assert 0 == max(row.tries + row.crashes + row.losses for row in place.store.jobs(Which()))
+    assert max(row.tries + row.crashes + row.losses for row in place.store.jobs(Which())) == 0
 
 
 def test_deep_recursion_in_one_child(place: Place) -> None:
     """Jobs that spawn jobs hold no process while they wait: 50 levels need one child."""
     root = place.run(call("nest", 50))
 
-    assert 50 == place.value(root)
-    assert {"done": 51} == place.store.counts(Which(), "state")
+    assert place.value(root) == 50
+    assert place.store.counts(Which(), "state") == {"done": 51}
 
 
 def test_siblings_join_the_group(place: Place) -> None:
     """Siblings come at the end of the group, even if several jobs add some at the same time."""
     root = place.run(group(*[call("grow", 2) for _ in range(10)]), children=2)
 
-    assert [2] * 10 + [0, 2] * 10 == place.value(root)
+    assert place.value(root) == [2] * 10 + [0, 2] * 10
 
 
 def test_siblings_of_a_root_are_children(place: Place) -> None:
     """A root has no siblings, so it spawns."""
     root = place.run(call("grow", 2))
 
-    assert 3 == sum(place.store.counts(Which(tree=root), "state").values())
+    assert sum(place.store.counts(Which(tree=root), "state").values()) == 3
 
 
 def test_children_and_siblings_at_once_are_refused(place: Place) -> None:
@@ -291,7 +291,7 @@ def test_project_adds_jobs(place: Place) -> None:
     """`addJobs` extends the array of a job from a project dictionary."""
     root = place.run(group(call("add_jobs", 2, policy=Policy(project=True))))
 
-    assert [4, 0, 2] == place.value(root)
+    assert place.value(root) == [4, 0, 2]
 
 
 def test_documents_are_planned_by_workers(place: Place) -> None:
@@ -299,7 +299,7 @@ def test_documents_are_planned_by_workers(place: Place) -> None:
     good = place.run(Node("ramify:plan", ({"jobs": [{"func": f"{JOBS}:double", "args": 3}]},)))
     bad = place.run(Node("ramify:plan", ({"jobs": [{}]},)))
 
-    assert 3 == sum(place.store.counts(Which(tree=good), "state").values())
+    assert sum(place.store.counts(Which(tree=good), "state").values()) == 3
     assert "jobs[0]" in place.failure(bad).message
 
 
@@ -313,7 +313,7 @@ def test_progress_is_stored(place: Place, tmp_path: Path) -> None:
 
     Path(gate).touch()
     thread.join()
-    assert "on the way" == place.left(root).status
+    assert place.left(root).status == "on the way"
 
 
 def test_cancel_asks_first(place: Place, tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_cancel_then_kills(place: Place, tmp_path: Path, task: str, args: tuple[
     place.store.move(Which(ids=(root,)), Verb.CANCEL)
 
     thread.join(20)
-    assert "cancelled" == place.row(root).state
+    assert place.row(root).state == "cancelled"
 
 
 def test_stop_gives_back_what_has_not_begun(place: Place, tmp_path: Path) -> None:
@@ -357,8 +357,8 @@ def test_stop_gives_back_what_has_not_begun(place: Place, tmp_path: Path) -> Non
     Path(gate).touch()
     thread.join(20)
 
-    assert "done" == place.row(first).state
-    assert [] == place.store.info().sessions
+    assert place.row(first).state == "done"
+    assert place.store.info().sessions == []
 
 
 def test_stop_ends_what_takes_too_long(place: Place, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_stop_ends_what_takes_too_long(place: Place, tmp_path: Path) -> None:
     thread.join(20)
 
     row = place.row(root)
-    assert ("ready", 0, 0, 0) == (row.state, row.tries, row.crashes, row.losses)
+    assert (row.state, row.tries, row.crashes, row.losses) == ("ready", 0, 0, 0)
 
 
 SCRIPT = """
@@ -407,8 +407,8 @@ def test_signal_drains(shared: Place, tmp_path: Path) -> None:
     late = shared.add(call("double", 1))
     Path(gate).touch()
 
-    assert 0 == process.wait(20)
-    assert ("done", "ready") == (shared.row(first).state, shared.row(late).state)
+    assert process.wait(20) == 0
+    assert (shared.row(first).state, shared.row(late).state) == ("done", "ready")
 
 
 def test_second_signal_means_now(shared: Place, tmp_path: Path) -> None:
@@ -421,8 +421,8 @@ def test_second_signal_means_now(shared: Place, tmp_path: Path) -> None:
     process.terminate()
     process.send_signal(signal.SIGINT)
 
-    assert 0 == process.wait(20)
-    assert "ready" == shared.row(root).state
+    assert process.wait(20) == 0
+    assert shared.row(root).state == "ready"
 
 
 def test_dead_supervisor_leaves_nobody(shared: Place, tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ def test_dead_supervisor_leaves_nobody(shared: Place, tmp_path: Path) -> None:
     shared_worker.stop()
     thread.join()
 
-    assert (1, 0) == (shared.row(root).losses, shared.row(root).crashes)
+    assert (shared.row(root).losses, shared.row(root).crashes) == (1, 0)
 
 
 def test_what_a_dead_child_left_is_ended(shared: Place, tmp_path: Path) -> None:
@@ -456,14 +456,14 @@ def test_what_a_dead_child_left_is_ended(shared: Place, tmp_path: Path) -> None:
     until(lambda: not os.path.exists(f"/proc/{orphan}"))
 
     process.terminate()
-    assert 0 == process.wait(20)
+    assert process.wait(20) == 0
 
 
 def test_jobs_may_use_processes(place: Place) -> None:
     """A job may have a pool of processes of its own, and may fork."""
     root = place.run(group(call("use_pool"), call("fork_and_return")))
 
-    assert [[2, 4], "once"] == place.value(root)
+    assert place.value(root) == [[2, 4], "once"]
 
 
 def test_unknown_tasks_are_left(place: Place) -> None:
@@ -471,3 +471,54 @@ def test_unknown_tasks_are_left(place: Place) -> None:
     root = place.run(Node("elsewhere:task"))
 
     assert ("ready", Lane("default", "elsewhere:task")) == (place.row(root).state, place.row(root).lane)
+
+
+def test_units_keep_processes_free(place: Place, tmp_path: Path) -> None:
+    """A job that takes two units of a worker with two children runs beside no other."""
+    heavy = [call("alone", str(tmp_path / "lock"), True).changed(units=2) for _ in range(3)]
+    light = [call("alone", str(tmp_path / "lock"), False) for _ in range(40)]
+    root = place.run(group(*light[:20], *heavy, *light[20:]), children=2)
+
+    assert place.value(root) == [True] * 43
+
+
+def test_worker_outlives_a_lost_session(place: Place, tmp_path: Path) -> None:
+    """A worker whose session is declared dead kills what it runs, opens a new one and goes on."""
+    begun, gate = str(tmp_path / "begun"), str(tmp_path / "gate")
+    root = place.add(call("create_and_wait", begun, gate))
+    worker = Worker(place.store, [JOBS], children=1)
+    thread = start(worker)
+    until(lambda: os.path.exists(begun))
+    [session] = place.store.info().sessions
+
+    os.unlink(begun)
+    place.store.leave(session.id)
+    until(lambda: os.path.exists(begun))
+    Path(gate).touch()
+    until(lambda: place.row(root).state == "done")
+    worker.stop()
+    thread.join(20)
+
+    assert (place.row(root).losses, place.row(root).attempt) == (1, 2)
+
+
+def test_what_a_dead_supervisor_left_is_ended(shared: Place, tmp_path: Path) -> None:
+    """When a supervisor is killed, programs that its jobs had started end too."""
+    path = str(tmp_path / "pid")
+    shared.add(call("run_program", path))
+    process = start_process(shared.url)
+    until(lambda: os.path.exists(path))
+
+    process.kill()
+    process.wait()
+
+    program = int(Path(path).read_text())
+    until(lambda: not is_alive(program), 2)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process, and not only its remains."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    except FileNotFoundError:
+        return False

@@ -10,9 +10,9 @@ import pathlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from ramify.errors import BadStore, NewerSchema, StoreDown, StoreFull
+from ramify.errors import BadStore, NewerSchema, RamifyError, StoreDown, StoreFull
 from ramify.stores.sqlite.statements import MIGRATIONS
 
 fcntl: Any
@@ -37,10 +37,12 @@ class File:
         self._synchronous = ""
         _refuse_bad_place(self.path)
         self.sidecar = pathlib.Path(f"{self.path}-sessions")
-        with _translated(self.path):
+        try:
             self.connection = self._connect(factory)
             self._queue = self._open_queue()
             self._migrate()
+        except (sqlite3.Error, OSError) as error:
+            _raise_translated(error, self.path)
 
     def _connect(self, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
         if not self.path.exists():
@@ -67,21 +69,22 @@ class File:
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
             return
-        with self._queued():
+        self._take_turn()
+        try:
             if self.connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 self._version()  # refuses a foreign database before anything is changed
                 self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                for number in range(self._version(), len(MIGRATIONS)):
-                    for statement in MIGRATIONS[number].split(";\n"):
-                        self.connection.execute(statement)
-                self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
+            for number in range(self._version(), len(MIGRATIONS)):
+                for statement in MIGRATIONS[number].split(";\n"):
+                    self.connection.execute(statement)
+            self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             self.connection.execute("COMMIT")
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self._pass_turn()
 
     def _version(self) -> int:
         """Return how many migrations were applied. Raise if the file is not ours, or newer than this program."""
@@ -103,37 +106,39 @@ class File:
 
         `durable` waits for the disk (unless the store was opened as fast).
         """
-        with self._lock, _translated(self.path), self._queued():
-            self._set_synchronous("FULL" if durable and self._durable else "NORMAL")
-            self.connection.execute("BEGIN IMMEDIATE")
+        with self._lock:
             try:
+                self._take_turn()
+                self._set_synchronous("FULL" if durable and self._durable else "NORMAL")
+                self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
                 self.connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-                raise
+                _raise_translated(error, self.path)
+            finally:
+                self._pass_turn()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """See the database as of one moment, for the length of the block."""
-        with self._lock, _translated(self.path):
-            self.connection.execute("BEGIN")
+        with self._lock:
             try:
+                self.connection.execute("BEGIN")
                 yield self.connection
+            except BaseException as error:
+                _raise_translated(error, self.path)
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("COMMIT")
 
-    @contextlib.contextmanager
-    def _queued(self) -> Iterator[None]:
-        if fcntl is None or self._queue is None:
-            yield
-            return
-        fcntl.flock(self._queue, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
+    def _take_turn(self) -> None:
+        if self._queue is not None:
+            fcntl.flock(self._queue, fcntl.LOCK_EX)
+
+    def _pass_turn(self) -> None:
+        if self._queue is not None:
             fcntl.flock(self._queue, fcntl.LOCK_UN)
 
     def _set_synchronous(self, level: str) -> None:
@@ -150,26 +155,29 @@ class File:
                 self._queue = None
 
 
-@contextlib.contextmanager
-def _translated(path: pathlib.Path) -> Iterator[None]:
-    """Raise SQLite's errors as ours, with the remedy."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        text = str(error)
+def _raise_translated(error: BaseException, path: pathlib.Path) -> NoReturn:
+    translated = _translate(error, path)
+    if translated is error:
+        raise error
+    raise translated from error
+
+
+def _translate(error: BaseException, path: pathlib.Path) -> BaseException:
+    """Return SQLite's and the system's errors as ours, with the remedy; any other as it is."""
+    text = str(error)
+    if isinstance(error, sqlite3.OperationalError):
         if "full" in text:
-            raise StoreFull(f"no room left for {path}; free some space, and the same call succeeds") from error
-        if "readonly" in text:
-            raise StoreDown(f"{path} cannot be written by this user; change its owner or mode") from error
-        raise StoreDown(f"{path}: {text}") from error
-    except sqlite3.DatabaseError as error:
-        if "not a database" in str(error):
-            raise BadStore(f"{path} is not an SQLite database; name another file for ramify's jobs") from error
-        raise StoreDown(f"{path}: {error}") from error
-    except OSError as error:
-        if isinstance(error, StoreDown):
-            raise
-        raise StoreDown(f"{path}: {error.strerror}") from error
+            return StoreFull(f"no room left for {path}; free some space, and the same call succeeds")
+        if "readonly" in text or "unable to open" in text:
+            return StoreDown(f"{path} cannot be written by this user; change its owner or mode")
+        return StoreDown(f"{path}: {text}")
+    if isinstance(error, sqlite3.DatabaseError):
+        if "not a database" in text:
+            return BadStore(f"{path} is not an SQLite database; name another file for ramify's jobs")
+        return StoreDown(f"{path}: {text}")
+    if isinstance(error, OSError) and not isinstance(error, RamifyError):
+        return StoreDown(f"{path}: {error.strerror}")
+    return error
 
 
 def _refuse_bad_place(path: pathlib.Path) -> None:

@@ -49,8 +49,8 @@ def _condition(which: Which) -> tuple[str, list[Any]]:
         parts.append(f"{column if not column.startswith('lane.') else 'job.lane'} {inside}")
         values.append(json.dumps(sorted(wanted)))
     if which.tree is not None:
-        parts.append("tree = ?")
-        values.append(which.tree)
+        parts.append("(job.id = ? OR tree = ? AND parent IS NOT NULL)")
+        values += [which.tree, which.tree]
     if which.roots:
         parts.append("parent IS NULL")
     if which.ended_before is not None:

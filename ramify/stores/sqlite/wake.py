@@ -30,16 +30,20 @@ class Bells:
         self._own: dict[str, socket.socket] = {}
         self._sender: socket.socket | None = None
         self._works = hasattr(socket, "AF_UNIX")
+        self._names: list[str] = []
+        self._changed = 0
 
     def ring(self, kind: str) -> None:
         """Wake all sleepers of this kind."""
         if not self._works:
             return
         try:
-            names = os.listdir(self._folder)
+            changed = os.stat(self._folder).st_mtime_ns
+            if changed != self._changed:  # a listing costs ten times a look at the folder
+                self._names, self._changed = os.listdir(self._folder), changed
         except OSError:
             return
-        for name in names:
+        for name in self._names:
             if name[0] == kind:
                 self._send(os.path.join(self._folder, name))
 

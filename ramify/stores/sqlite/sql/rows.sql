@@ -13,14 +13,15 @@ WHERE id = ?
 SELECT id FROM job WHERE hold = ? ORDER BY id LIMIT ?
 
 --: members
-SELECT id FROM job WHERE tree = ?1 AND id <> ?1 ORDER BY id LIMIT ?2
+SELECT id FROM job WHERE tree = ? AND parent IS NOT NULL ORDER BY id LIMIT ?
 
 --: unfinished member
-SELECT 1 FROM job WHERE tree = ? AND state IN ('held', 'waiting', 'ready', 'running') LIMIT 1
+SELECT 1 FROM job WHERE tree = ? AND parent IS NOT NULL AND state IN ('held', 'waiting', 'ready', 'running') LIMIT 1
 
 --: edge out of tree
-SELECT 1 FROM job p CROSS JOIN edge e ON e.before = p.id CROSS JOIN job s ON s.id = e.after
-WHERE p.tree = ?1 AND s.tree <> ?1 LIMIT 1
+SELECT 1 FROM (SELECT id FROM job WHERE tree = ?1 AND parent IS NOT NULL UNION ALL SELECT ?1) p
+CROSS JOIN edge e ON e.before = p.id CROSS JOIN job s ON s.id = e.after
+WHERE s.tree <> ?1 LIMIT 1
 
 --: forget edges into
 DELETE FROM edge WHERE after IN (SELECT value FROM json_each(?))

@@ -1,0 +1,162 @@
+"""What the worker tells the store and what survives when that is down or has given the session up."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ramify.errors import Lost, StoreDown
+from ramify.model import Claim, Verb, Want, Which
+from ramify.stores.memory import Memory
+from ramify.worker.call import Report
+from ramify.worker.desk import Desk
+from tests.worker.conftest import Place, call, group
+
+ALL = Want(10)
+
+
+class Torn(Memory):
+    """A store whose connection breaks before or after a call, when told to."""
+
+    broken: str = ""
+
+    def exchange(self, *arguments: Any) -> Any:
+        if self.broken == "before":
+            raise StoreDown("the connection broke")
+        reply = super().exchange(*arguments)
+        if self.broken == "after":
+            raise StoreDown("the reply was lost")
+        return reply
+
+
+@pytest.fixture
+def store() -> Torn:
+    return Torn()
+
+
+@pytest.fixture
+def place(store: Torn) -> Place:
+    return Place(store, "memory:")
+
+
+def open_desk(store: Memory, running: Callable[[], set[str]] = set) -> Desk:
+    desk = Desk(store, ("default",), (), running)
+    desk.open()
+    return desk
+
+
+def claim(desk: Desk) -> list[Claim]:
+    desk.exchange(ALL)
+    claims, desk.claims = desk.claims, []
+    return claims
+
+
+def done(claims: list[Claim]) -> list[tuple[Claim, Report, bool]]:
+    return [(claim, Report(1, json=b"1"), False) for claim in claims]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_outcomes_outlive_a_store_that_is_down(store: Torn, place: Place, when: str) -> None:
+    """Outcomes are told again until the store has taken them, whether or not it had."""
+    job = place.add(call("double", 1))
+    desk = open_desk(store)
+    desk.report(done(claim(desk)))
+
+    store.broken = when
+    with pytest.raises(StoreDown):
+        desk.exchange(ALL)
+    store.broken = ""
+    desk.exchange(ALL)
+
+    assert (place.row(job).state, desk.outcomes) == ("done", [])
+
+
+def test_claims_in_a_lost_reply_go_back(store: Torn, place: Place) -> None:
+    """Jobs that were given to us in a reply that never came are given back; those that run here are not."""
+    first = place.add(call("double", 1))
+    running: set[str] = set()
+    desk = open_desk(store, lambda: running)
+    running |= {mine.row.id for mine in claim(desk)}
+    second = place.add(call("double", 2))
+
+    store.broken = "after"
+    with pytest.raises(StoreDown):
+        desk.exchange(ALL)
+    store.broken = ""
+    desk.exchange(Want(0))
+
+    assert [place.row(first).state, place.row(second).state] == ["running", "ready"]
+
+
+def test_lost_session_forgets(store: Torn, place: Place) -> None:
+    """After the session was given up nothing of it is told, and a new one begins."""
+    place.add(call("double", 1))
+    desk = open_desk(store)
+    desk.report(done(claim(desk)))
+    store.leave(desk.session)
+
+    with pytest.raises(Lost):
+        desk.exchange(ALL)
+    desk.forget()
+    desk.open()
+    desk.exchange(Want(0))
+
+    assert not desk.has_work()
+
+
+def test_jobs_of_the_dead_are_adopted(store: Torn, place: Place) -> None:
+    """What a session left behind runs again, charged as a loss."""
+    job = place.add(call("double", 1))
+    other, desk = open_desk(store), open_desk(store)
+    claim(other)
+    store.leave(other.session)
+
+    desk.adopt()
+    [again] = claim(desk)
+
+    assert (job, 1, 2) == (again.row.id, again.row.losses, again.row.attempt)
+
+
+def test_overdue_tree_is_cancelled(place: Place) -> None:
+    """A tree past its time limit is cancelled, and says what was unfinished."""
+    now = [1000.0]
+    place.store = Memory(clock=lambda: now[0])
+    root = place.add(group(call("double", 1).changed(label="slow one")).changed(limit=10.0))
+    desk = open_desk(place.store)
+
+    now[0] += 11
+    desk.beat([])
+    while desk.exchange(Want(0)) or desk.has_work():
+        pass
+
+    failure = place.left(root).failure
+    assert failure is not None
+    assert (place.row(root).state, failure.kind) == ("cancelled", "limit")
+    assert "slow one" in failure.message
+
+
+def test_siblings_of_several_are_planned_again(store: Torn, place: Place) -> None:
+    """If an array changed since it was read, the addition is planned again."""
+    from ramify.graph.sketch import sketch
+
+    root = place.add(group(call("grow", 1), call("grow", 1)))
+    desk = open_desk(store)
+    reports = [(mine, Report(1, json=b"1", siblings=sketch([call("double", 1)])), False) for mine in claim(desk)]
+
+    desk.report(reports)
+    while desk.has_outcomes():
+        desk.exchange(Want(0))
+
+    assert place.row(root).size == 4
+
+
+def test_cancels_are_heard(store: Torn, place: Place) -> None:
+    """A running job that is cancelled is among the cancels of the next beat."""
+    job = place.add(call("double", 1))
+    desk = open_desk(store)
+    claim(desk)
+
+    store.move(Which(ids=(job,)), Verb.CANCEL)
+    desk.beat([])
+
+    assert [job] == desk.cancels
