@@ -32,7 +32,7 @@ def retry(jobs: Ids, url: Url = None) -> None:
                 console.print(f"{name_of(row)} is left alone: {why}", soft_wrap=True)
                 continue
             others = app.job(row.id).retry()
-            console.print(f"{name_of(row)} is tried again", soft_wrap=True)
+            console.print(f"{name_of(row)} will be tried again", soft_wrap=True)
             for other in others:
                 console.print(
                     f"  it waits for {other.id} in another tree, which did not end well either", soft_wrap=True

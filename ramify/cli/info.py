@@ -10,22 +10,26 @@ from rich.table import Table
 from rich.text import Text
 
 from ramify.app import Ramify
-from ramify.cli.screen import coloured, out, plain
+from ramify.cli.screen import coloured, name_of, out, plain
 from ramify.cli.store import Url, open_existing
-from ramify.model import Info, Session, State, Which
+from ramify.model import Info, Page, Row, Session, State, Which
 
 ALL: Final = "all"
+LATEST: Final = 5
+"""So many trees are named, for who has lost the id of his own."""
 
 
 def info(url: Url = None) -> None:
-    """Show how many jobs there are by state and queue, the workers, and what is limited."""
+    """Show how many jobs there are by state and queue, the latest trees, the workers, and what is limited."""
     console = out()
     with open_existing(url) as app:
         counts = _count(app)
+        trees = app.store.jobs(Which(roots=True), Page(size=LATEST, newest=True))
         facts = app.store.info()
     console.print(Text(plain(app.url), "bold"), soft_wrap=True)
     console.print()
     _show_jobs(console, counts)
+    _show_trees(console, trees)
     _show_workers(console, facts.sessions)
     _show_rest(console, facts)
 
@@ -52,6 +56,16 @@ def _show_jobs(console: Console, counts: Mapping[str, Mapping[State, int]]) -> N
         table.add_row(Text(plain(queue)), *(_number(counts[queue].get(state, 0)) for state in states))
     if len(counts) > 1:
         table.add_row(ALL, *(_number(total[state]) for state in states), style="bold")
+    console.print(table)
+
+
+def _show_trees(console: Console, trees: list[Row]) -> None:
+    if not trees:
+        return
+    console.print()
+    table = _table("latest trees", "", "")
+    for row in trees:
+        table.add_row(Text(name_of(row)), coloured(row.state), row.id)
     console.print(table)
 
 

@@ -8,7 +8,9 @@ from ramify.app import Ramify
 from ramify.cli.screen import note
 from ramify.cli.watch import watch
 from ramify.handle import Job
-from ramify.model import ENDED
+from ramify.model import ENDED, Which
+from ramify.stores.read import read_row
+from ramify.worker.loop import Worker
 
 T = TypeVar("T")
 
@@ -20,7 +22,9 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
     then this raises `KeyboardInterrupt`, and the same call, or any worker, goes on where it stopped.
     """
     if job.state not in ENDED:
-        with _Hand(app, children or os.cpu_count() or 1) as hand:
+        tree = Which(tree=read_row(app.store, job.id).tree)
+        queues = sorted({"default", *app.store.counts(tree, "queue")})
+        with _Hand(app.worker(children=children or os.cpu_count() or 1, queues=queues)) as hand:
             watch(app.store, job.id, hand.check)
     return job.result(timeout=0)
 
@@ -28,8 +32,8 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
 class _Hand:
     """A worker in a thread, stopped when the block ends."""
 
-    def __init__(self, app: Ramify, children: int) -> None:
-        self._worker = app.worker(children=children)
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ramify-worker")
 

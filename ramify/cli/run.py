@@ -47,9 +47,12 @@ def run(
     n = count_children(children)
     _find_functions(Tasks(modules), document)
     work = project.read(document)
+    if work.how.hold:
+        raise BadNode("the project: 'hold' keeps all of it from running; leave that out to run it now")
     # Only now, so that a mistake leaves nothing behind.
     with Ramify(settings.url, tasks=modules) as app:
         job = app.enqueue(work)
+        note(f"job {job.id} in {app.url}")
         try:
             run_live(app, job, children=n)
         except JobEnded:

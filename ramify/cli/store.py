@@ -23,7 +23,7 @@ Url: TypeAlias = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help="The store: sqlite:///jobs.db. [default: $RAMIFY_URL, ramify.toml, or sqlite:///ramify.db]",
+        help="The store, as sqlite:///jobs.db; by default $RAMIFY_URL, else that of ramify.toml, else sqlite:///ramify.db.",
     ),
 ]
 

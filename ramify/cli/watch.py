@@ -58,7 +58,7 @@ def _show(store: Store, job: JobId, check: Callable[[], None], console: Console)
 
 
 def _tell(store: Store, job: JobId, check: Callable[[], None], console: Console) -> Row:
-    told, when = "", -WORD
+    told, when = "", time.monotonic()
     for row in _looks(store, job, check):
         if time.monotonic() - when >= WORD or row.state in ENDED:
             when = time.monotonic()

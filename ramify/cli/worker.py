@@ -18,11 +18,16 @@ AUTO: Final = "auto"
 def worker(
     modules: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODULE…", help="Modules whose functions may run. [default: those of ramify.toml]"),
+        typer.Argument(metavar="MODULE…", help="Modules whose functions may run; by default those of ramify.toml."),
     ] = None,
     queues: Annotated[
         list[str] | None,
-        typer.Option("--queue", "-q", metavar="NAME", help="A queue to serve, in this order. [default: default]"),
+        typer.Option(
+            "--queue",
+            "-q",
+            metavar="NAME",
+            help="A queue to serve; several in this order; by default the one named default.",
+        ),
     ] = None,
     children: Annotated[
         str, typer.Option("--children", "-n", metavar="N", help="How many processes run jobs, or auto: one a CPU.")

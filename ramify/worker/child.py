@@ -64,8 +64,8 @@ class Loop:
         self._runner, self._board, self._send = runner, board, send
         self._loop = asyncio.new_event_loop()
         self._running: dict[int, asyncio.Task[object]] = {}
+        self._looks = False
         threading.Thread(target=self._serve, name="coroutines", daemon=True).start()
-        self._loop.call_soon_threadsafe(self._look)
 
     def start(self, call: Call) -> None:
         """Begin a coroutine; may be called from any thread."""
@@ -85,6 +85,9 @@ class Loop:
             return
         coroutine, finish = started
         task = self._loop.create_task(coroutine)
+        if not self._looks:
+            self._looks = True
+            self._loop.call_later(LOOK_EVERY, self._look)
         self._running[call.number] = task
         late: list[bool] = []
         timer = None if call.timeout is None else self._loop.call_later(call.timeout, _expire, task, late)
@@ -102,10 +105,12 @@ class Loop:
         task.add_done_callback(end)
 
     def _look(self) -> None:
-        """Cancel what is to be cancelled."""
+        """Cancel what is to be cancelled, as long as anything runs."""
         for number in self._board.cancels() & self._running.keys():
             self._running[number].cancel()
-        self._loop.call_later(LOOK_EVERY, self._look)
+        self._looks = bool(self._running)
+        if self._looks:
+            self._loop.call_later(LOOK_EVERY, self._look)
 
 
 TIMEOUT_NAMES = ["TimeoutError", "builtins.TimeoutError", "OSError", "builtins.OSError", "Exception"]

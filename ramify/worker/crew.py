@@ -19,7 +19,7 @@ from ramify.worker.guard import Guard
 from ramify.worker.hand import Doom, Flight, Hand, start
 from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
-from ramify.worker.process import CAN_FORK, Death, end_orphans
+from ramify.worker.process import CAN_FORK, Death, Orphans
 
 
 class Crew:
@@ -40,7 +40,8 @@ class Crew:
         self._names = 0
         self._still_born = 0
         self._next_birth = 0.0
-        self._guard = Guard()
+        self._orphans = Orphans()
+        self._guard = Guard(directory)
 
     # What the loop asks
 
@@ -148,7 +149,7 @@ class Crew:
         for hand, death in dead:
             self._bury(hand, death)
         if dead:
-            end_orphans({self._guard.pid, *(hand.process.pid for hand in self._hands)})
+            self._orphans.end({self._guard.pid, *(hand.process.pid for hand in self._hands)})
         while len(self._hands) < self._size and self._next_birth <= now:
             self._names += 1
             hand = start(self._directory, str(self._names), self._tasks, self._fresh)
@@ -202,7 +203,8 @@ class Crew:
         self._size = 0
         self.kill("its worker stops")
         self._guard.close()
-        end_orphans(())
+        self._orphans.end(())
+        self._orphans.close()
 
     def _give_back(self, flights: list[Flight]) -> None:
         for flight in flights:

@@ -4,6 +4,7 @@ Everything here survives a store that is down: nothing is forgotten before the s
 catches `StoreDown` and calls again, and `Lost` and calls `forget`.
 """
 
+import logging
 import os
 import random
 import socket
@@ -46,6 +47,7 @@ from ramify.worker.process import clock
 FENCE: Final = 25.0
 """Seconds without a word from the store after which our jobs may be somebody else's."""
 
+_log = logging.getLogger("ramify.worker")
 _UNFINISHED: Final = frozenset(State) - ENDED
 _NOTHING: Final = Want(n=0, ends=0)
 
@@ -155,6 +157,7 @@ class Desk:
         while self.has_outcomes():
             self.exchange(_NOTHING)
         self.store.leave(self.session)
+        self.session = ""
 
     def _prepare(self) -> None:
         """Turn into outcomes what needs a look into the store first."""
@@ -213,6 +216,9 @@ class Desk:
 
     def _take_refusals(self, reply: Exchange, outcomes: Sequence[Outcome]) -> None:
         grown, self._grown = self._grown, {}
+        lost = [job for job, refusal in reply.refused.items() if refusal.kind == "lost"]
+        if lost:
+            _log.warning("%d outcomes came too late, the first of job %s: others have these jobs", len(lost), lost[0])
         for job, refusal in reply.refused.items():
             if job not in grown or refusal.kind == "lost":
                 continue

@@ -1,4 +1,5 @@
-"""A process that outlives the supervisor by a moment: if that is killed, it kills what the jobs had started.
+"""A process that outlives the supervisor by a moment: if that is killed, it kills what the jobs had started,
+and removes the worker's temporary directory.
 
 The kernel kills the children themselves; their process groups are known here. It learns that the supervisor is gone
 from the end of a pipe.
@@ -8,6 +9,7 @@ import os
 import signal
 import struct
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from ramify.worker.process import CAN_FORK
@@ -18,14 +20,14 @@ _PID = struct.Struct("<i")
 class Guard:
     """The supervisor's side of the guard. Where a process cannot be forked there is none, and `pid` is 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
         self.pid = 0
         if not CAN_FORK:
             return
         reading, self._writing = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _keep_watch(reading)
+            _keep_watch(reading, os.fsencode(directory))
         os.close(reading)
 
     def add(self, group: int) -> None:
@@ -50,7 +52,7 @@ class Guard:
                 os.write(self._writing, _PID.pack(number))
 
 
-def _keep_watch(reading: int) -> NoReturn:
+def _keep_watch(reading: int, directory: bytes) -> NoReturn:
     """Read until the supervisor is gone, then kill what is left. Nothing but system calls: this is a forked copy."""
     groups: set[int] = set()
     try:
@@ -68,5 +70,8 @@ def _keep_watch(reading: int) -> NoReturn:
         for group in groups:
             with suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
+        for name in os.listdir(directory):
+            os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
     finally:
         os._exit(0)

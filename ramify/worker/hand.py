@@ -3,6 +3,7 @@
 from pathlib import Path
 from time import monotonic
 
+import msgspec
 from msgspec import Struct
 
 from ramify.model import Claim, Failure, JobId, Value
@@ -66,14 +67,20 @@ class Hand:
         return True
 
     def collect(self, advances: list[tuple[Flight, Advance]]) -> list[tuple[Flight, Report]]:
-        """Return the jobs that the child has reported on; add to `advances` how far others are."""
+        """Return the jobs that the child has reported on; add to `advances` how far others are.
+
+        A child that says what makes no sense (a job wrote into its pipe) is killed.
+        """
         reports = []
-        for message in self.end.read():
-            if isinstance(message, Report):
-                flight = self._remove(message.number)
-                reports.append((flight, message))
-            else:
-                advances.append((self.flights[message.number], message))
+        try:
+            for message in self.end.read():
+                if isinstance(message, Report):
+                    flight = self._remove(message.number)
+                    reports.append((flight, message))
+                elif message.number in self.flights:
+                    advances.append((self.flights[message.number], message))
+        except (msgspec.MsgspecError, KeyError):
+            self.process.kill()
         self.proven = self.proven or bool(reports)
         return reports
 

@@ -21,13 +21,13 @@ from time import monotonic
 from types import FrameType
 from typing import Final
 
-from ramify.errors import Lost, StoreDown
+from ramify.errors import BadTask, Lost, StoreDown
 from ramify.model import Want
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.desk import Desk
-from ramify.worker.process import adopt_orphans, clock
+from ramify.worker.process import clock
 from ramify.worker.run import PLAN
 
 BEAT: Final = 5.0
@@ -71,13 +71,14 @@ class Worker:
         kills it and gives it back too. A second signal ends that wait.
         """
         names = self._tasks.names()
+        if self._fresh and "__main__" in self._tasks.modules:
+            raise BadTask("a fresh interpreter cannot import the functions of __main__; move them to a module")
         self._coroutines = frozenset(name for name in names if iscoroutinefunction(self._tasks.find(name)))
         self._known = names | {PLAN}
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
         self._far.setblocking(False)
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
-        adopt_orphans()
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._desk = Desk(self._store, self._queues, self._tasks.modules, self._crew.jobs)
         try:
@@ -87,8 +88,10 @@ class Worker:
                     self._turn()
                 self._leave()
         finally:
-            # After an error, too, others may have our jobs at once.
             self._crew.close()
+            if self._desk.session:  # after an error: others may have our jobs at once
+                with suppress(StoreDown, Lost):
+                    self._store.leave(self._desk.session)
             self._near.close()
             self._far.close()
             shutil.rmtree(directory, ignore_errors=True)

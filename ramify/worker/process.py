@@ -111,6 +111,7 @@ def _be_child(
     status = 1
     try:
         _close_inherited(keep)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         settle_in(supervisor)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         run()
@@ -159,24 +160,42 @@ def settle_in(supervisor: int) -> None:
         os.environ.pop(name, None)
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of what its children leave behind, so that nothing escapes it."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+class Orphans:
+    """What jobs leave behind when their process dies: this process becomes its parent, so that it can be ended.
+
+    Only in the main thread, to which the kernel gives orphans, and never a process of somebody else's: not one that
+    was there before, nor one of our own process group, to which no job belongs.
+    """
+
+    def __init__(self) -> None:
+        self._before: set[int] = set()
+        self._adopts = threading.current_thread() is threading.main_thread()
+        if self._adopts:
+            _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+            self._before = set(_children())
+
+    def end(self, known: Collection[int]) -> None:
+        """Kill and reap the orphans; `known` are our living children."""
+        for pid in _children() if self._adopts else ():
+            if pid in known or pid in self._before:
+                continue
+            with suppress(OSError):
+                if os.getpgid(pid) != os.getpgrp():
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+
+    def close(self) -> None:
+        """Adopt no more."""
+        if self._adopts:
+            _prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
-def end_orphans(known: Collection[int]) -> None:
-    """Kill and reap children of this process that are not in `known`: left behind by jobs whose process died."""
+def _children() -> list[int]:
     try:
         with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
-            pids = [int(word) for word in file.read().split()]
+            return [int(word) for word in file.read().split()]
     except OSError:
-        return
-    for pid in pids:
-        if pid not in known:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-            with suppress(OSError):
-                os.waitpid(pid, 0)
+        return []
 
 
 def clock() -> float:

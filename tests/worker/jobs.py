@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,17 @@ def alone(path: str, heavy: bool) -> bool:
             return False
         time.sleep(0.02 if heavy else 0.002)
         return True
+
+
+def tell_later() -> None:
+    """Leave a thread that speaks for the job after its end."""
+    context = current()
+    threading.Timer(0.05, context.progress, (50,)).start()
+
+
+def write_everywhere() -> None:
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.write(int(name), b"\x10\x00\x00\x00" + b"garbage" * 100)
+    time.sleep(1000)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ramify.errors import BadTask
 from ramify.model import Lane, Policy, Retry, State, Verb, Which
 from ramify.node import Node
 from ramify.worker.loop import Worker
@@ -522,3 +523,34 @@ def is_alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
     except FileNotFoundError:
         return False
+
+
+def test_late_words_of_a_job_are_dropped(place: Place) -> None:
+    """What a thread that a job left behind says of that job is ignored."""
+    root = place.run(group(call("tell_later"), call("sleep", 0.1)))
+
+    assert [None, 0.1] == place.value(root)
+
+
+def test_garbage_in_the_pipe_costs_the_child_only(place: Place) -> None:
+    """A job that writes into files that are not its own loses its process; the worker goes on."""
+    place.run(group(call("write_everywhere"), *[call("double", i) for i in range(10)]))
+
+    assert 10 == place.store.counts(Which(), "state")["done"]
+
+
+def test_other_processes_are_left_alone(place: Place) -> None:
+    """A worker in a program ends what its jobs left, and none of the program's own processes."""
+    own = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+
+    place.run(call("crash"))
+
+    assert own.poll() is None
+    own.kill()
+    own.wait()
+
+
+def test_main_is_not_for_fresh_interpreters(place: Place) -> None:
+    """Functions of the script itself cannot run in a fresh interpreter, which is said at once."""
+    with pytest.raises(BadTask, match="__main__"):
+        Worker(place.store, ["__main__"], multiprocessing=True).run()
