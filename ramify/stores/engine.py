@@ -107,7 +107,8 @@ class Engine(ABC):
 
     def adopt(self, session: SessionId, n: int) -> list[Claim]:
         with self._write(durable=False) as tables:
-            _require_alive(tables, session)
+            if not tables.renew(session):  # or it might bury itself
+                raise _lost(session)
             tables.bury(None)
             return tables.take_over(session, n)
 

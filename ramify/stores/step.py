@@ -7,6 +7,8 @@ the specification: stores are compared row by row.
 from collections.abc import Iterable, Sequence
 from copy import copy
 
+from msgspec.structs import replace
+
 from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound
 from ramify.graph import walk
 from ramify.graph.arrive import arrive, resting_state, stored_befores
@@ -160,11 +162,13 @@ class Step:
             row.cancelled = True
             self._end(row, State.CANCELLED, None)
             return None
-        if into.state in ENDED or (batch.array is not None and into.size != batch.planned_size):
+        if into is not row and (into.state in ENDED or into.state is State.RUNNING):
+            return Refusal("bad", f"job {into.id} does not wait for this one any more, so nothing can be added to it")
+        if batch.array is not None and into.size != batch.planned_size:
             return Refusal("changed")
         if root is not None and root.hold is not None:  # what is added to a tree on hold is held with it
-            for added in batch.rows:
-                added.hold = added.hold or root.hold
+            rows = [replace(added, hold=added.hold or root.hold) for added in batch.rows]
+            batch = replace(batch, rows=rows)
         try:
             self.insert(batch)
         except (Cycle, NotFound) as error:
@@ -196,7 +200,9 @@ class Step:
     # Verbs of users
 
     def move(self, rows: Sequence[Row], verb: Verb, failure: Failure | None) -> int:
-        """Apply a verb to loaded rows; return how many it concerned."""
+        """Apply a verb to loaded rows; return how many it concerned. What is being purged is left alone."""
+        purging = self.tables.purging()
+        rows = [row for row in rows if row.tree not in purging]
         if verb is Verb.CANCEL:
             return sum([self._cancel(row, failure) for row in rows])
         if verb is Verb.HOLD:
@@ -215,20 +221,26 @@ class Step:
             opening = self.tables.find_work(row.id, Verb.SPREAD) is not None
             if row.state is not State.RUNNING and not opening:
                 self._end(row, State.CANCELLED, failure)
-            elif failure is not None:
+                return fresh
+            row.hold = None  # nothing holds up its end
+            self.rest(row)
+            if failure is not None:
                 self.tables.keep_failure(row.id, failure)
         return fresh
 
     def _hold(self, row: Row, origin: JobId) -> bool:
-        if row.state in ENDED:
+        if row.state in ENDED or row.cancelled or row.hold not in (None, origin):
+            return False  # over, about to be, or held already with all that stands under it
+        if row.state is State.RUNNING and row.id == origin:
             return False
+        if row.id == origin:
+            self.tables.delist(row.id, Verb.RELEASE)
         if self._has_members(row):
             self.enlist(row.id, Verb.HOLD, origin)
-        if row.state is not State.RUNNING and row.hold is None:
+        if row.state is not State.RUNNING:
             row.hold = origin
             self.rest(row)
-            return True
-        return row.state is State.RUNNING
+        return True
 
     def _release(self, row: Row) -> bool:
         held = self.tables.held(row.id, 2)
@@ -253,7 +265,7 @@ class Step:
         row.tries = row.crashes = row.losses = 0
         if row.limit is not None:
             row.deadline = self.tables.now() + row.limit
-        if row.bads:
+        if row.waits or row.bads:  # what it waits for may be about to be cancelled, or its end on the way
             self.enlist(row.id, Verb.RETRY)
         self._reopen(row)
         return True
@@ -323,7 +335,9 @@ class Step:
             row.bads -= 1
             if row.state is State.RUNNING:  # claimed as doomed; its report will be refused
                 row.state, row.session = State.WAITING, None
-            if row.state in ENDED:
+                if row.cancelled:
+                    self._end(row, State.CANCELLED, None)
+            elif row.state in ENDED:
                 self._reopen(row)
             self.rest(row)
 
@@ -337,8 +351,9 @@ class Step:
         members, finished = self._next_members(work)
         for row in members:
             self._cancel(row, None)
-        if not finished:
-            return False
+        group = self.find(work.job)
+        if not finished or group is None or not group.cancelled:
+            return finished  # a `fast` group cancels its children, not what it is the gate of
         held = self.tables.held(work.job, self.slice + 1)
         for row in self.load(held[: self.slice]):
             if row.state not in ENDED:
@@ -346,15 +361,20 @@ class Step:
         return len(held) <= self.slice
 
     def _drain_hold(self, work: Work) -> bool:
+        origin = self.find(work.origin or work.job)
+        if origin is None or origin.hold != origin.id:
+            return True  # it was let go meanwhile, or has ended
         members, finished = self._next_members(work)
         for row in members:
-            self._hold(row, work.origin or work.job)
+            self._hold(row, origin.id)
         return finished
 
     def _drain_release(self, work: Work) -> bool:
         held = self.tables.held(work.job, self.slice + 1)
         for row in self.load(held[: self.slice]):
             self._let_go(row)
+            if self.tables.held(row.id, 1):  # a gate in a held tree
+                self.enlist(row.id, Verb.RELEASE)
         return len(held) <= self.slice
 
     def _drain_retry(self, work: Work) -> bool:
@@ -369,6 +389,9 @@ class Step:
         return len(edges) <= self.slice
 
     def _drain_purge(self, work: Work) -> bool:
+        if not work.cursor and not self.tables.is_over(work.job):
+            return True  # a retry came first
+        work.cursor = "begun"
         members = self.tables.members(work.job, self.slice)
         self.tables.forget(members or [work.job])
         return not members

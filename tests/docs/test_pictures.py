@@ -21,7 +21,7 @@ FIRST = "01m7y31r2xe3r85zbvrvew2"
 
 def draw_a_tree() -> str:
     """Return `ramify tree` of a film in the middle of its work, as SVG."""
-    frames = [job("film:render", n).options(label=f"frame {n}") for n in range(1, 25)]
+    frames = [job("film:render", n).options(label="frame") for n in range(1, 25)]
     scene = group(*frames, body=job("film:join")).options(label="scene 1")
     title = job("film:title").options(label="titles")
     sound = job("film:mix", job("film:record")).options(label="sound")

@@ -448,8 +448,7 @@ class Stores(RuleBasedStateMachine):
         for name in LIMITS:
             self.do(lambda store, name=name: store.limit(name, None))
         self.work_off()
-        left = self.rows(State.WAITING, State.READY, State.RUNNING)
-        assert not left, left
+        assert [] == self.rows(State.READY, State.RUNNING)
         while held := self.rows(State.HELD):
             holds = tuple(sorted({row.hold for row in held if row.hold}))
             self.do(lambda store: store.move(Which(ids=holds), Verb.RELEASE))

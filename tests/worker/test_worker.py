@@ -529,14 +529,14 @@ def test_late_words_of_a_job_are_dropped(place: Place) -> None:
     """What a thread that a job left behind says of that job is ignored."""
     root = place.run(group(call("tell_later"), call("sleep", 0.1)))
 
-    assert [None, 0.1] == place.value(root)
+    assert place.value(root) == [None, 0.1]
 
 
 def test_garbage_in_the_pipe_costs_the_child_only(place: Place) -> None:
     """A job that writes into files that are not its own loses its process; the worker goes on."""
     place.run(group(call("write_everywhere"), *[call("double", i) for i in range(10)]))
 
-    assert 10 == place.store.counts(Which(), "state")["done"]
+    assert place.store.counts(Which(), "state")["done"] == 10
 
 
 def test_other_processes_are_left_alone(place: Place) -> None:

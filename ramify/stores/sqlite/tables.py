@@ -109,7 +109,7 @@ class SqliteTables:
     def insert(self, batch: Batch, arrival: Arrival) -> None:
         lanes = {row.lane: self._lane_id(row.lane) for row in arrival.rows}
         plain = [columns.plain_values(row, lanes[row.lane]) for row in arrival.rows if columns.is_plain(row)]
-        self._tell_all("add.plain job", plain)
+        self._connection.executemany(SQL["add.plain job"], plain)
         if len(plain) < len(arrival.rows):
             others = [columns.new_values(row, lanes[row.lane]) for row in arrival.rows if not columns.is_plain(row)]
             self._tell_all("add.job", others)
@@ -160,7 +160,7 @@ class SqliteTables:
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
         asked = _to_json([(outcome.job, outcome.state, outcome.attempt) for outcome in outcomes]).decode()
-        found = self._ask("end.end", asked, session, self.now())
+        found = self._connection.execute(SQL["end.end"], (asked, session, self.now())).fetchall()
         attempts = {id: attempt for id, attempt, _ in found}
         self._tell_all("end.no deadline", [(id,) for id, _, limit in found if limit is not None])
         results: list[columns.Values] = []
@@ -203,7 +203,7 @@ class SqliteTables:
         return sorted(first_bad)
 
     def start(self, session: SessionId, ids: Sequence[JobId]) -> list[Claim]:
-        self._tell("claim.start", _ids(ids), session, self.now())
+        self._connection.execute(SQL["claim.start"], (_ids(ids), session, self.now()))
         return self._claims(ids)
 
     def _claims(self, ids: Sequence[JobId]) -> list[Claim]:
