@@ -14,7 +14,7 @@ from ramify.worker.pipe import HAS_PACKETS
 AHEAD: Final = 0.02
 """Seconds of work that a child is given ahead."""
 
-MOST: Final = 1000 if HAS_PACKETS else 1
+MOST: Final = 400 if HAS_PACKETS else 1
 """How many functions a child is given ahead; a few more fit into the buffers of its socket."""
 
 LONG: Final = 0.05

@@ -123,11 +123,11 @@ class Desk:
         if self._unsure:
             self._reconcile()
         self._prepare()
-        outcomes = self.outcomes
+        outcomes = self.outcomes[:SLICE]
         self._unsure = True
         reply = self.store.exchange(self.session, outcomes, want)
         self._unsure = False
-        self.outcomes = []
+        del self.outcomes[: len(outcomes)]
         self.more, self.due_in = reply.more, reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)
@@ -215,7 +215,7 @@ class Desk:
         return edges
 
     def _take_refusals(self, reply: Exchange, outcomes: Sequence[Outcome]) -> None:
-        grown, self._grown = self._grown, {}
+        grown = {outcome.job: self._grown.pop(outcome.job) for outcome in outcomes if outcome.job in self._grown}
         lost = [job for job, refusal in reply.refused.items() if refusal.kind == "lost"]
         if lost:
             _log.warning("%d outcomes came too late, the first of job %s: others have these jobs", len(lost), lost[0])
