@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check fix bench lock clean
+.PHONY: help run test check fix storm bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ check: $(VENV)/.dev ## check format, lint, types and layers
 fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+storm: $(VENV)/.dev ## kill workers for longer than the tests do, and explore the algebra for longer
+	@STORM_JOBS=2000 STORM_KILLS=40 $(BIN)/python -m pytest -q -s tests/worker/test_storm.py
+	@STORM=2000 $(BIN)/python -m pytest -q --timeout=3600 tests/stores/test_machine.py
+	@$(BIN)/python -m pytest -q --timeout=3600 -m slow
 
 bench: $(VENV)/.dev ## measure
 	@$(BIN)/python -m bench $(ARGS)

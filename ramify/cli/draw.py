@@ -47,8 +47,8 @@ def _draw(branch: Branch, guide: str, result: Result | None, width: int, ids: bo
         name += f"  {plain(result.status)}" if result.status else ""
     if branch.shared:
         name += "  (shown elsewhere)"
-    elif branch.more and branch.row is not None:
-        name += f"  (… {branch.row.size:,} below)"
+    elif branch.more:
+        name += f"  (… {branch.more:,}{' more' if branch.children else ''} below)"
     if not ids or branch.row is None:
         line.append(name)
         line.truncate(width, overflow="ellipsis")

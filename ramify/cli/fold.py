@@ -3,14 +3,16 @@
 Nothing is kept but what becomes a line, so a group of a million jobs is a few lines here as well.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import itertools
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct, field
 
 from ramify.cli.screen import name_of
 from ramify.model import Edge, JobId, Kind, Row, State
-from ramify.stores.protocol import Store
+from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import read_edges, read_rows
 
 ALIKE: Final = 4
@@ -19,16 +21,19 @@ ALIKE: Final = 4
 WIDE: Final = 40
 """Siblings of one task with more names than this are folded by task; only so many names are remembered."""
 
+ALL: Final = sys.maxsize
+NONE: Final[Mapping[JobId, Row]] = {}
+
 
 class Branch(Struct):
-    """One line: a job with what is under it, or `n` siblings alike. `more` says that there are levels below."""
+    """One line: a job with what is under it, or `n` siblings alike. `more` jobs under it were not read."""
 
     name: str
     state: State
     n: int = 1
     row: Row | None = None
     shared: bool = False
-    more: bool = False
+    more: int = 0
     children: list["Branch"] = field(default_factory=list)
 
 
@@ -58,7 +63,7 @@ class _Fold(Struct):
 class _Family:
     """The jobs under one, folded as they are read."""
 
-    def __init__(self, branch: Branch, apart: Collection[JobId], hidden: Collection[State]) -> None:
+    def __init__(self, branch: Branch, apart: Mapping[JobId, Row], hidden: Collection[State]) -> None:
         self.branch, self.apart, self.hidden = branch, apart, hidden
         self.singles: list[tuple[Edge, Row]] = []
         self.folds: dict[tuple[str, State], _Fold] = {}
@@ -73,6 +78,13 @@ class _Family:
             fold = self.folds[task, row.state] = _Fold(task, _place(edge, row))
             fold.names = None if row.state in self.hidden else {}
         fold.add(edge, row)
+
+    def add_apart(self) -> None:
+        """Add the jobs that are to be shown and have not been met."""
+        known = {row.id for _, row in self.singles}
+        for row in self.apart.values():
+            if self.branch.row is not None and row.parent == self.branch.row.id and row.id not in known:
+                self.singles.append((Edge(row.parent, ALL, row.id), row))
 
     def branches(self) -> list[Branch]:
         placed = [self._single(edge, row) for edge, row in self.singles]
@@ -92,60 +104,60 @@ class _Family:
 
 
 def read_tree(
-    store: Store, top: Row, depth: int, apart: Collection[JobId] = (), hidden: Collection[State] = ()
+    store: Store,
+    top: Row,
+    depth: int,
+    apart: Mapping[JobId, Row] = NONE,
+    hidden: Collection[State] = (),
+    most: int = ALL,
 ) -> Branch:
-    """Return the job and `depth` levels under it.
+    """Return the job and `depth` levels under it, of each job at most the first `most` or so.
 
-    Jobs in `apart` are not folded; those of `hidden` states are not opened, and folded by task alone.
+    Jobs in `apart` are not folded, and shown even if they are not among the first; those of `hidden` states are not opened, and folded by task alone.
     """
     root = Branch(name_of(top), top.state, 1, top)
     level = [root]
     for _ in range(depth):
-        level = [branch for branch in level if branch.row and not branch.shared and branch.state not in hidden]
-        if not level:
-            break
-        _read_level(store, level, apart, hidden)
+        for branch in level:
+            if branch.row is not None and not branch.shared and branch.state not in hidden:
+                _read_family(store, branch, _Family(branch, apart, hidden), most)
         level = [child for branch in level for child in branch.children]
     for branch in level:
-        branch.more = branch.row is not None and branch.row.size > 0 and not branch.children
+        branch.more = branch.row.size if branch.row is not None and not branch.shared else 0
     return root
 
 
-def _read_level(store: Store, branches: Sequence[Branch], apart: Collection[JobId], hidden: Collection[State]) -> None:
-    families = {branch.row.id: _Family(branch, apart, hidden) for branch in branches if branch.row is not None}
-    joins: dict[JobId, JobId] = {}
-    _read_families(store, {id: id for id in families}, families, joins)
+def _read_family(store: Store, branch: Branch, family: _Family, most: int) -> None:
+    if branch.row is None:
+        return
+    owner = branch.row.id
     # What a group waits for hangs on a join, and a node that only stands in its `after` is found there.
-    _read_families(store, joins, families, {})
-    for family in families.values():
-        family.branch.children = family.branches()
+    sources, seen = [owner], 0
+    for edge, row in _sources(store, sources):
+        if edge.kind is Kind.CHILD:
+            family.add(edge, row)
+        elif row.parent == owner and _is_join(row):
+            sources.append(row.id)
+        elif row.parent == owner:  # a node that was an argument
+            family.add(edge, row)
+        seen += edge.after == owner
+        if seen >= most:
+            break
+    family.add_apart()
+    branch.children = family.branches()
+    branch.more = max(0, branch.row.size - seen) if seen >= most else 0
 
 
-def _read_families(
-    store: Store, owners: dict[JobId, JobId], families: dict[JobId, _Family], joins: dict[JobId, JobId]
-) -> None:
-    for edges in _in_pages(read_edges(store, list(owners))):
-        rows = read_rows(store, sorted({edge.before for edge in edges}))
-        for edge in edges:
-            row, owner = rows.get(edge.before), owners[edge.after]
-            if row is None:
-                continue
-            if edge.kind is Kind.CHILD:
-                families[owner].add(edge, row)
-            elif row.parent == owner and _is_join(row):
-                joins[row.id] = owner
-            elif row.parent == owner:  # a node that was an argument
-                families[owner].add(edge, row)
+def _sources(store: Store, ids: list[JobId]) -> Iterator[tuple[Edge, Row]]:
+    """Yield the jobs that lead into these, with the edges; the list may grow meanwhile."""
+    for id in ids:
+        for edges in _in_pages(read_edges(store, [id])):
+            rows = read_rows(store, sorted({edge.before for edge in edges}))
+            yield from ((edge, rows[edge.before]) for edge in edges if edge.before in rows)
 
 
-def _in_pages(edges: Iterator[Edge], size: int = 1000) -> Iterator[list[Edge]]:
-    page: list[Edge] = []
-    for edge in edges:
-        page.append(edge)
-        if len(page) == size:
-            yield page
-            page = []
-    if page:
+def _in_pages(edges: Iterator[Edge], size: int = SLICE) -> Iterator[list[Edge]]:
+    while page := list(itertools.islice(edges, size)):
         yield page
 
 

@@ -30,6 +30,9 @@ DEPTH: Final = 24
 NAMED: Final = 16
 """So many of the running jobs, and of the failed ones, are shown each by itself, with all that is above them."""
 
+WIDE: Final = 1000
+"""So many of the jobs under one are looked at for each picture."""
+
 BELOW: Final = 3
 """Lines of the terminal that are left alone."""
 
@@ -47,7 +50,7 @@ def _show(store: Store, job: JobId, check: Callable[[], None], console: Console)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for row in _looks(store, job, check):
             counts = store.counts(Which(tree=row.tree), "state")
-            tree = read_tree(store, row, DEPTH, _active(store, row, counts), {State.DONE})
+            tree = read_tree(store, row, DEPTH, _active(store, row, counts), {State.DONE}, WIDE)
             lines = draw_tree(store, _lift(tree), console.width, ids=False)
             room = max(3, console.height - BELOW)
             if len(lines) > room:
@@ -84,15 +87,15 @@ def _looks(store: Store, job: JobId, check: Callable[[], None]) -> Iterator[Row]
             check()
 
 
-def _active(store: Store, top: Row, counts: dict[str, int]) -> set[JobId]:
+def _active(store: Store, top: Row, counts: dict[str, int]) -> dict[JobId, Row]:
     """Return the jobs that run or failed, some of each, and those above them."""
-    active: set[JobId] = set()
+    active: dict[JobId, Row] = {}
     for state in (State.RUNNING, State.FAILED):
         which = Which(tree=top.tree, states=frozenset({state}))
         level = store.jobs(which, Page(size=NAMED)) if counts.get(state) else []
         while level:
-            active.update(row.id for row in level)
-            above = {row.parent for row in level if row.parent is not None} - active
+            active |= {row.id: row for row in level}
+            above = {row.parent for row in level if row.parent is not None} - active.keys()
             level = list(read_rows(store, sorted(above)).values())
     return active
 

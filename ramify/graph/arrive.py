@@ -34,13 +34,18 @@ def stored_befores(batch: Batch, aliases: Mapping[JobId, JobId]) -> list[JobId]:
     return sorted({aliases.get(edge.before, edge.before) for edge in batch.edges} - own)
 
 
+def rename(id: JobId | None, aliases: Mapping[JobId, JobId]) -> JobId | None:
+    """Return the job that stands for this one."""
+    return None if id is None else aliases.get(id, id)
+
+
 def arrive(
     batch: Batch, states: Mapping[JobId, State], aliases: Mapping[JobId, JobId], lowest_place: int, now: float
 ) -> Arrival:
     """Return what to store. `states` are those of all stored predecessors, `lowest_place` that of edges into `into`."""
     rows, edges = batch.rows, batch.edges
     if aliases:
-        rows = [row for row in rows if row.id not in aliases]
+        rows = [_with_children_renamed(row, aliases) for row in rows if row.id not in aliases]
         edges = [_started_at(edge, aliases.get(edge.before)) for edge in edges]
     if batch.into is not None and lowest_place < 0:
         edges = [_moved_below(edge, lowest_place) if edge.after == batch.into else edge for edge in edges]
@@ -77,6 +82,13 @@ def _settle_early(arrival: Arrival, states: Mapping[JobId, State]) -> None:
     for row in arrival.rows:
         if row.id in counts:
             row.waits, row.bads = counts[row.id]
+
+
+def _with_children_renamed(row: Row, aliases: Mapping[JobId, JobId]) -> Row:
+    last, barrier = rename(row.last, aliases), rename(row.barrier, aliases)
+    if (last, barrier) == (row.last, row.barrier):
+        return row
+    return msgspec.structs.replace(row, last=last, barrier=barrier)
 
 
 def _started_at(edge: Edge, alias: JobId | None) -> Edge:

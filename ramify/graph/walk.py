@@ -11,7 +11,8 @@ def check_no_cycle(
 ) -> None:
     """Raise `Cycle` with the path if one of `befores` can only end after `start` has.
 
-    `successors` returns, by job, the unfinished jobs that its edges lead to.
+    `successors` returns, by job, those jobs that its edges lead to which are not done: what ended otherwise may be
+    retried, and then waits again.
     """
     wanted = set(befores)
     came_from: dict[JobId, JobId | None] = {start: None}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound
 from ramify.graph import walk
-from ramify.graph.arrive import arrive, resting_state, stored_befores
+from ramify.graph.arrive import arrive, rename, resting_state, stored_befores
 from ramify.model import (
     ENDED,
     UNDONE,
@@ -78,7 +78,7 @@ class Step:
             for id in sorted(ended):
                 self.enlist(id, Verb.SPREAD)
         for group in first_bad or ():
-            self.enlist(group, Verb.CANCEL)
+            self._cancel_rest(group)
 
     def enlist(self, job: JobId, verb: Verb, origin: JobId | None = None) -> None:
         """Put a job on the worklist."""
@@ -97,8 +97,8 @@ class Step:
             known = {row.id for row in befores if row.tree not in purging}
             raise NotFound(f"job {min(set(ids) - known)} is not stored (any more), so nothing can wait for it")
         if batch.into is not None:
-            unfinished = [row.id for row in befores if row.state not in ENDED]
-            walk.check_no_cycle(batch.into, unfinished, tables.unfinished_successors)
+            undone = [row.id for row in befores if row.state is not State.DONE]  # what has ended may be retried
+            walk.check_no_cycle(batch.into, undone, tables.successors)
         lowest = tables.lowest_place(batch.into) if batch.into is not None else 0
         arrival = arrive(batch, {row.id: row.state for row in befores}, aliases, lowest, tables.now())
         tables.insert(batch, arrival)
@@ -107,7 +107,8 @@ class Step:
             into.waits += arrival.waits
             into.bads += arrival.bads
             if batch.array is not None:
-                into.size, into.last, into.barrier = batch.array.size, batch.array.last, batch.array.barrier
+                into.size = batch.array.size
+                into.last, into.barrier = rename(batch.array.last, aliases), rename(batch.array.barrier, aliases)
             self.rest(into)
         return aliases
 
@@ -216,7 +217,7 @@ class Step:
         fresh = not row.cancelled
         row.cancelled = True
         if self._has_members(row) or self.tables.held(row.id, 1):
-            self.enlist(row.id, Verb.CANCEL)
+            self.enlist(row.id, Verb.CANCEL, row.id)
         if row.state not in ENDED:
             opening = self.tables.find_work(row.id, Verb.SPREAD) is not None
             if row.state is not State.RUNNING and not opening:
@@ -227,6 +228,11 @@ class Step:
             if failure is not None:
                 self.tables.keep_failure(row.id, failure)
         return fresh
+
+    def _cancel_rest(self, group: JobId) -> None:
+        """Cancel the children of a `fast` group; a cancel of the group itself that is on its way stays one."""
+        before = self.tables.find_work(group, Verb.CANCEL)
+        self.enlist(group, Verb.CANCEL, before.origin if before else None)
 
     def _hold(self, row: Row, origin: JobId) -> bool:
         if row.state in ENDED or row.cancelled or row.hold not in (None, origin):
@@ -323,7 +329,7 @@ class Step:
                 self._finish_opening(row)
         elif here:
             for group in self.tables.settle_slice(row.id, row.state, beyond, (here[-1].after, here[-1].place)):
-                self.enlist(group, Verb.CANCEL)
+                self._cancel_rest(group)
         return finished
 
     def _open(self, edges: Sequence[Edge]) -> None:
@@ -335,8 +341,8 @@ class Step:
             row.bads -= 1
             if row.state is State.RUNNING:  # claimed as doomed; its report will be refused
                 row.state, row.session = State.WAITING, None
-                if row.cancelled:
-                    self._end(row, State.CANCELLED, None)
+                if row.cancelled:  # like what is opened with a mark, it ends with the last slice
+                    self._reopen(row)
             elif row.state in ENDED:
                 self._reopen(row)
             self.rest(row)
@@ -351,8 +357,7 @@ class Step:
         members, finished = self._next_members(work)
         for row in members:
             self._cancel(row, None)
-        group = self.find(work.job)
-        if not finished or group is None or not group.cancelled:
+        if not finished or work.origin is None:
             return finished  # a `fast` group cancels its children, not what it is the gate of
         held = self.tables.held(work.job, self.slice + 1)
         for row in self.load(held[: self.slice]):

@@ -61,7 +61,7 @@ class Tables(Protocol):
         ...
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        """Delete these rows and all that belongs to them, their edges included."""
+        """Delete these rows and all that belongs to them: edges, results, names, entries of the worklist."""
         ...
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -90,8 +90,8 @@ class Tables(Protocol):
         """Return the lowest place of the edges into the job, at most 0."""
         ...
 
-    def unfinished_successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
-        """Return, by job, the unfinished jobs that its edges lead to, in order."""
+    def successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
+        """Return, by job, the jobs that its edges lead to and that are not done, in order."""
         ...
 
     def reopen(self, edges: Sequence[Edge]) -> None:

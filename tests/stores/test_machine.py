@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -91,6 +91,7 @@ class Stores(RuleBasedStateMachine):
     def do(self, act: Act, breaks_at: int = 0) -> Any:
         """Do the same with every store; return or raise what all of them return or raise."""
         self.whole, self.before = False, self.now
+        note(describe(self.before))
         replies = {name: self.attempt(name, act, breaks_at) for name in self.stores}
         self.now = self.look()
         first, *others = replies.values()
@@ -487,6 +488,19 @@ class Stores(RuleBasedStateMachine):
             assert ([], [], {}) == (self.now.edges, self.now.work, self.now.results)
 
 
+def describe(snapshot: Snapshot) -> str:
+    """Return a snapshot as short lines, for whoever reads a counterexample."""
+    short = {row.id: row.id.lstrip("0") for row in snapshot.rows}
+    lines = []
+    for row in snapshot.rows:
+        edges = [edge for edge in snapshot.edges if edge.after == row.id]
+        into = [f"{short[e.before]}:{e.place}:{e.kind[0]}{e.when[0]}={e.verdict}" for e in edges]
+        flags = f"{'marked ' * row.cancelled}{'fast ' * row.fast}{f'held by {short[row.hold]} ' if row.hold else ''}"
+        lines.append(f"{short[row.id]} under {short.get(row.parent)}: {row.state} {row.step} {flags}← {' '.join(into)}")
+    work = [f"{work.verb} {short.get(work.job)} {work.cursor.lstrip('0')}" for work in snapshot.work]
+    return "\n".join([*lines, f"worklist: {', '.join(work)}"])
+
+
 def _counts(row: Row, limit: str) -> bool:
     kind, _, name = limit.partition(":")
     return {"all": "", "queue": row.lane.queue, "task": row.lane.task, "slot": row.lane.slot}[kind] == name
@@ -513,4 +527,4 @@ if "STORM" in os.environ:
         kinds = os.environ.get("STORES", "memory").split(",")
 
     TestStorm = pytest.mark.timeout(0)(Storm.TestCase)
-    TestStorm.settings = settings(max_examples=int(os.environ["STORM"]), stateful_step_count=50, **ROOMY)
+    TestStorm.settings = settings(max_examples=int(os.environ["STORM"]), report_multiple_bugs=False, stateful_step_count=50, **ROOMY)

@@ -104,6 +104,7 @@ class MemoryTables:
             self.payloads.pop(id, None)
             self.results.pop(id, None)
         gone = set(ids)
+        self.work = {key: work for key, work in self.work.items() if work.job not in gone}
         self.marks = {mark: left for mark, jobs in self.marks.items() if (left := jobs - gone)}
         self.requests = {request: job for request, job in self.requests.items() if job not in gone}
 
@@ -150,8 +151,10 @@ class MemoryTables:
     def lowest_place(self, job: JobId) -> int:
         return min(0, *self.into.get(job, [])[:1], 0)
 
-    def unfinished_successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
-        return {id: [after for after, _ in self.out.get(id, ()) if self.by_id[after].state not in ENDED] for id in ids}
+    def successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
+        return {
+            id: [after for after, _ in self.out.get(id, ()) if self.by_id[after].state is not State.DONE] for id in ids
+        }
 
     def reopen(self, edges: Sequence[Edge]) -> None:
         for edge in edges:

@@ -122,7 +122,7 @@ class SqliteTables:
             self._tell_all("add.mark", [(m, id) for id, marks in batch.marks.items() if id in own for m in marks])
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        for what in ("edges into", "edges out", "payload", "result", "mark", "request", "job"):
+        for what in ("edges into", "edges out", "payload", "result", "mark", "request", "work", "job"):
             self._tell(f"rows.forget {what}", _ids(ids))
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -147,9 +147,9 @@ class SqliteTables:
         lowest: int = self._one("edges.lowest", job)
         return min(0, lowest)
 
-    def unfinished_successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
+    def successors(self, ids: Sequence[JobId]) -> dict[JobId, list[JobId]]:
         found: dict[JobId, list[JobId]] = {id: [] for id in ids}
-        for before, after in self._ask("edges.unfinished successors", _ids(ids)):
+        for before, after in self._ask("edges.successors", _ids(ids)):
             found[before].append(after)
         return found
 

@@ -35,9 +35,9 @@ WHERE after IN (SELECT value FROM json_each(?)) AND slots IS NOT NULL ORDER BY a
 --: lowest
 SELECT coalesce(min(place), 0) FROM edge WHERE after = ?
 
---: unfinished successors
+--: successors
 SELECT e.before, e.after FROM json_each(?) CROSS JOIN edge e ON e.before = value CROSS JOIN job s ON s.id = e.after
-WHERE s.state IN ('held', 'waiting', 'ready', 'running') ORDER BY e.before, e.after, e.place
+WHERE s.state <> 'done' ORDER BY e.before, e.after, e.place
 
 --: reopen
 UPDATE edge SET verdict = NULL WHERE after = ? AND place = ?

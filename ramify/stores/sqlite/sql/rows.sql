@@ -42,5 +42,8 @@ DELETE FROM mark WHERE job IN (SELECT value FROM json_each(?))
 --: forget request
 DELETE FROM request WHERE job IN (SELECT value FROM json_each(?))
 
+--: forget work
+DELETE FROM work WHERE job IN (SELECT value FROM json_each(?))
+
 --: forget job
 DELETE FROM job WHERE id IN (SELECT value FROM json_each(?))
