@@ -5,7 +5,7 @@ Nothing is kept but what becomes a line, so a group of a million jobs is a few l
 
 import itertools
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct, field
@@ -22,7 +22,6 @@ WIDE: Final = 40
 """Siblings of one task with more names than this are folded by task; only so many names are remembered."""
 
 ALL: Final = sys.maxsize
-NONE: Final[Mapping[JobId, Row]] = {}
 
 
 class Branch(Struct):
@@ -63,26 +62,26 @@ class _Fold(Struct):
 class _Family:
     """The jobs under one, folded as they are read."""
 
-    def __init__(self, branch: Branch, apart: Mapping[JobId, Row], hidden: Collection[State]) -> None:
-        self.branch, self.apart, self.hidden = branch, apart, hidden
+    def __init__(self, branch: Branch, only: Mapping[JobId, Row] | None) -> None:
+        self.branch, self.only = branch, only
         self.singles: list[tuple[Edge, Row]] = []
         self.folds: dict[tuple[str, State], _Fold] = {}
 
     def add(self, edge: Edge, row: Row) -> None:
-        if row.id in self.apart:
+        if self.only is not None and row.id in self.only:
             self.singles.append((edge, row))
             return
         task = (row.lane.task or "group").rpartition(":")[2]
         fold = self.folds.get((task, row.state))
         if fold is None:
             fold = self.folds[task, row.state] = _Fold(task, _place(edge, row))
-            fold.names = None if row.state in self.hidden else {}
+            fold.names = {} if self.only is None else None
         fold.add(edge, row)
 
-    def add_apart(self) -> None:
+    def add_rest(self) -> None:
         """Add the jobs that are to be shown and have not been met."""
         known = {row.id for _, row in self.singles}
-        for row in self.apart.values():
+        for row in (self.only or {}).values():
             if self.branch.row is not None and row.parent == self.branch.row.id and row.id not in known:
                 self.singles.append((Edge(row.parent, ALL, row.id), row))
 
@@ -103,24 +102,17 @@ class _Family:
         return _place(edge, row), Branch(name_of(row), row.state, 1, row, shared)
 
 
-def read_tree(
-    store: Store,
-    top: Row,
-    depth: int,
-    apart: Mapping[JobId, Row] = NONE,
-    hidden: Collection[State] = (),
-    most: int = ALL,
-) -> Branch:
+def read_tree(store: Store, top: Row, depth: int, only: Mapping[JobId, Row] | None = None, most: int = ALL) -> Branch:
     """Return the job and `depth` levels under it, of each job at most the first `most` or so.
 
-    Jobs in `apart` are not folded, and shown even if they are not among the first; those of `hidden` states are not opened, and folded by task alone.
+    With `only`, just those jobs are opened and sure to have a line of their own; the others are folded by task.
     """
     root = Branch(name_of(top), top.state, 1, top)
     level = [root]
     for _ in range(depth):
         for branch in level:
-            if branch.row is not None and not branch.shared and branch.state not in hidden:
-                _read_family(store, branch, _Family(branch, apart, hidden), most)
+            if branch.row and not branch.shared and (only is None or branch is root or branch.row.id in only):
+                _read_family(store, branch, _Family(branch, only), most)
         level = [child for branch in level for child in branch.children]
     for branch in level:
         branch.more = branch.row.size if branch.row is not None and not branch.shared else 0
@@ -143,7 +135,7 @@ def _read_family(store: Store, branch: Branch, family: _Family, most: int) -> No
         seen += edge.after == owner
         if seen >= most:
             break
-    family.add_apart()
+    family.add_rest()
     branch.children = family.branches()
     branch.more = max(0, branch.row.size - seen) if seen >= most else 0
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from typing import TypeVar
 
 from ramify.app import Ramify
@@ -9,6 +10,7 @@ from ramify.cli.screen import note
 from ramify.cli.watch import watch
 from ramify.handle import Job
 from ramify.model import ENDED, Which
+from ramify.stores.protocol import Store
 from ramify.stores.read import read_row
 from ramify.worker.loop import Worker
 
@@ -24,7 +26,7 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
     if job.state not in ENDED:
         tree = Which(tree=read_row(app.store, job.id).tree)
         queues = sorted({"default", *app.store.counts(tree, "queue")})
-        with _Hand(app.worker(children=children or os.cpu_count() or 1, queues=queues)) as hand:
+        with _Hand(app.store, app.worker(children=children or os.cpu_count() or 1, queues=queues)) as hand:
             watch(app.store, job.id, hand.check)
     return job.result(timeout=0)
 
@@ -32,8 +34,8 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
 class _Hand:
     """A worker in a thread, stopped when the block ends."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, store: Store, worker: Worker) -> None:
+        self._store, self._worker = store, worker
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ramify-worker")
 
@@ -44,7 +46,18 @@ class _Hand:
 
     def __enter__(self) -> "_Hand":
         self._thread.start()
+        try:
+            # It forks its children before it is known to the store. A picture drawn meanwhile could leave them a lock
+            # that nobody opens.
+            while self._thread.is_alive() and not self._is_known():
+                time.sleep(0.005)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
         return self
+
+    def _is_known(self) -> bool:
+        return any(session.pid == os.getpid() for session in self._store.info().sessions)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._worker.stop()

@@ -1,6 +1,7 @@
 """What the terminal shows: colours of states, text made harmless, complaints, JSON."""
 
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -8,6 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from ramify.model import Row, State
+
+WHOLE: Final = 1 << 16
+"""The width of a line in a pipe."""
 
 COLOURS: Final = {
     State.HELD: "magenta",
@@ -22,8 +26,8 @@ COLOURS: Final = {
 
 
 def out() -> Console:
-    """Return the console for what was asked for."""
-    return Console(highlight=False, markup=False, emoji=False)
+    """Return the console for what was asked for; in a pipe its lines are as long as they are."""
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WHOLE)
 
 
 def err() -> Console:
@@ -58,13 +62,10 @@ def coloured(state: State, text: str | None = None) -> Text:
     return Text(state.value if text is None else text, style=COLOURS[state])
 
 
-def print_lines(console: Console, lines: list[Text]) -> None:
-    """Print lines that are cut at the edge of a terminal, and whole in a pipe."""
+def print_lines(console: Console, lines: Iterable[Text]) -> None:
+    """Print lines, each cut at the edge of the screen."""
     for line in lines:
-        if console.is_terminal:
-            console.print(line, no_wrap=True, overflow="ellipsis")
-        else:
-            console.print(line, soft_wrap=True)
+        console.print(line, no_wrap=True, overflow="ellipsis")
 
 
 def print_json(text: bytes) -> None:

@@ -9,9 +9,6 @@ from ramify.cli.fold import read_tree
 from ramify.cli.screen import out, print_lines
 from ramify.cli.store import Url, find_jobs, open_existing
 
-WHOLE = 1 << 16
-"""The width of a line in a pipe."""
-
 
 def tree(
     job: Annotated[str, typer.Argument(metavar="ID", help="A job; the tree under it is shown.")],
@@ -23,4 +20,4 @@ def tree(
     with open_existing(url) as app:
         (row,) = find_jobs(app, [job])
         root = read_tree(app.store, row, depth)
-        print_lines(console, draw_tree(app.store, root, console.width if console.is_terminal else WHOLE))
+        print_lines(console, draw_tree(app.store, root, console.width))

@@ -27,7 +27,7 @@ WORD: Final = 5.0
 """Seconds between two lines where there is no terminal."""
 
 DEPTH: Final = 24
-NAMED: Final = 16
+NAMED: Final = 8
 """So many of the running jobs, and of the failed ones, are shown each by itself, with all that is above them."""
 
 WIDE: Final = 1000
@@ -50,9 +50,11 @@ def _show(store: Store, job: JobId, check: Callable[[], None], console: Console)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for row in _looks(store, job, check):
             counts = store.counts(Which(tree=row.tree), "state")
-            tree = read_tree(store, row, DEPTH, _active(store, row, counts), {State.DONE}, WIDE)
-            lines = draw_tree(store, _lift(tree), console.width, ids=False)
             room = max(3, console.height - BELOW)
+            # What fits is shown whole.
+            only = _active(store, row, counts) if sum(counts.values()) > room else None
+            tree = read_tree(store, row, DEPTH, only, WIDE)
+            lines = draw_tree(store, _lift(tree), console.width, ids=False)
             if len(lines) > room:
                 lines[room - 1 :] = [Text(f"… {len(lines) - room + 1:,} more lines", "bright_black")]
             live.update(Group(_bar(counts, time.monotonic() - started), *lines), refresh=True)

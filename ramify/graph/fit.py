@@ -24,6 +24,11 @@ class Room:
                 if name in self._left:
                     self._left[name] -= n
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether there is no limit at all."""
+        return not self._left
+
     def left(self, lane: Lane, most: int) -> int:
         """Return how many jobs of this lane may start, at most `most`."""
         if not self._left:
@@ -54,8 +59,11 @@ def open_lanes(lanes: Iterable[Lane], want: Want, room: Room) -> list[Lane]:
 def choose(candidates: Sequence[Candidate], want: Want, room: Room) -> list[JobId]:
     """Return the ids to claim, in order: queues as the worker lists them, priority, tree, id."""
     rank = {queue: number for number, queue in enumerate(want.queues)}
+    ordered = sorted(candidates, key=lambda c: (rank[c[3].queue], c[0], c[1], c[2]))
+    if room.is_endless:
+        return [id for _, _, id, _ in ordered[: want.n]]
     chosen: list[JobId] = []
-    for _, _, id, lane in sorted(candidates, key=lambda c: (rank[c[3].queue], c[0], c[1], c[2])):
+    for _, _, id, lane in ordered:
         if len(chosen) == want.n:
             break
         if room.take(lane):

@@ -9,7 +9,7 @@ from ramify.graph.sketch import Flat
 
 
 def find_sites(flats: list[Flat]) -> list[int]:
-    """Return where each of the `n` nodes stands: inside a node (its number), beside one (`n` more), or on top (`2n`)."""
+    """Return where each of `n` nodes stands: inside a node (its number), beside one (`n` more), or on top (`2n`)."""
     n = len(flats)
     held: list[list[int]] = [[] for _ in flats]
     named: list[list[int]] = [[] for _ in flats]

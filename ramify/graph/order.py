@@ -5,6 +5,7 @@ from typing import Final
 
 from ramify.errors import Cycle
 from ramify.graph.sketch import Before, Flat, Path
+from ramify.graph.walk import name_loop
 from ramify.model import When
 
 SEARCH_PER_EDGE: Final = 50
@@ -30,17 +31,19 @@ def check_order(
         while trail:
             number = trail[-1]
             state[number] = 1
-            open_ = [before for before in incoming[number] if state[before] != 2]
-            if not open_:
+            # What was looked at is taken off, so a wide node is gone through once.
+            while incoming[number] and state[incoming[number][-1]] == 2:
+                incoming[number].pop()
+            if not incoming[number]:
                 state[number] = 2
                 trail.pop()
-            elif state[open_[0]] == 1:
-                loop = [*trail[trail.index(open_[0]) :], open_[0]]
+            elif state[before := incoming[number][-1]] == 1:
+                loop = [*trail[trail.index(before) :], before]
                 owners = [joins[n - len(flats)][0] if n >= len(flats) else n for n in reversed(loop)]
-                names = [path(owner) for i, owner in enumerate(owners) if i == 0 or owner != owners[i - 1]]
-                raise Cycle(f"these would wait for each other: {' → '.join(names)}")
+                names = [owner for i, owner in enumerate(owners) if i == 0 or owner != owners[i - 1]]
+                raise Cycle(f"these would wait for each other: {name_loop(names, path)}")
             else:
-                trail.append(open_[0])
+                trail.append(before)
 
 
 def drop_redundant(flats: list[Flat], after: list[dict[Before, When]], slots: list[dict[Before, list[Path]]]) -> None:
@@ -59,7 +62,8 @@ def drop_redundant(flats: list[Flat], after: list[dict[Before, When]], slots: li
     level = _levels(strict)
     budget = SEARCH_PER_EDGE * sum(map(len, strict))
     for number in candidates:
-        droppable = {b for b in strict[number] if b not in slots[number]}
+        # What belongs under a node keeps its edge to it, for a cancel goes that way.
+        droppable = {b for b in strict[number] if b not in slots[number] and flats[b].parent != number}
         if not droppable or level[number] < 0:
             continue
         lowest = min(level[b] for b in droppable)

@@ -1,8 +1,8 @@
 """From a sketch to a batch: rows and edges with ids, counters and positions.
 
 This is where `blocking`, `previous`, `after`, holds and inheritance become edges and columns. Edges stay linear in
-nodes: a group's own `after` reaches its subtree through one gate, and a barrier through the last blocking sibling.
-A sketch is planned either as a tree of its own or `Into` a stored job.
+nodes: a group's own `after` reaches what stands in it through one gate (`gate.py`), and a barrier through the last
+blocking sibling. A sketch is planned either as a tree of its own or `Into` a stored job.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from ramify.errors import BadNode
+from ramify.graph.gate import find_sites
 from ramify.graph.order import check_order, drop_redundant
 from ramify.graph.sketch import Before, Flat, Path
 from ramify.model import Array, Batch, Edge, JobId, Kind, Lane, Payload, Row, Step, When
@@ -46,14 +47,16 @@ class _Planner:
         self.flats = flats
         self.into = into
         self.tops = [number for number, flat in enumerate(flats) if flat.parent < 0]
-        self.after: list[dict[Before, When]] = [dict(flat.after) for flat in flats]
+        self.after: list[dict[Before, When]] = [{} for _ in flats]
+        self.ordered: list[set[Before]] = [set() for _ in flats]
         self.slots: list[dict[Before, list[Path]]] = [{} for _ in flats]
         self.joins: list[tuple[int, dict[Before, When]]] = []
-        self.gate: list[Before | None] = [None] * len(flats)
         self.array = into.array if into else NO_ARRAY
 
     def run(self, make_ids: Callable[[int], list[JobId]]) -> Batch:
         for number, flat in enumerate(self.flats):
+            for before, when in flat.after:
+                self._demand(number, self.after[number], before, when)
             self._check(number, flat)
             for before, path in flat.slots:
                 self.slots[number].setdefault(before, []).append(path)
@@ -62,20 +65,31 @@ class _Planner:
         if self.into:
             self.array = self._order_siblings(self.tops, self.array)
         drop_redundant(self.flats, self.after, self.slots)
-        for number in reversed(range(len(self.flats))):
-            self._set_gate(number)
+        if any(self.after) or (self.into and self.into.gates):
+            self._set_gates()
+        for number, flat in enumerate(self.flats):
+            if flat.how.unless and (flat.children or self.after[number] or self.slots[number]):
+                raise BadNode(
+                    f"{self.path(number)}: a job that may be replaced by an earlier one cannot wait for others"
+                )
         return self._write(make_ids)
 
     def _check(self, number: int, flat: Flat) -> None:
         how = flat.how
         if flat.task is None and how.previous:
             raise BadNode(f"{self.path(number)}: a group without body takes no arguments, so it cannot take a result")
-        if how.unless and (flat.children or flat.after or flat.slots or how.previous):
-            raise BadNode(f"{self.path(number)}: a job that may be replaced by an earlier one cannot wait for others")
         for child in flat.children:
             if self.after[number].get(child) is When.FAILED:
                 raise BadNode(f"{self.path(number)}: waits for its own child to fail, which would fail it as well")
             self.after[number].pop(child, None)
+
+    def _demand(self, number: int, own: dict[Before, When], before: Before, when: When) -> None:
+        """Ask for one more end; `ended` asks for nothing that `done` and `failed` do not."""
+        asked = own.setdefault(before, when)
+        if asked is When.ENDED:
+            own[before] = when
+        elif when not in (asked, When.ENDED):
+            raise BadNode(f"{self.path(number)}: waits for the same job to be done and to fail, so it could never run")
 
     def _order_siblings(self, array: list[int], start: Array, series: bool = False) -> Array:
         """Add what `blocking`, `barrier`, `previous` and `series` ask for; return the array as it is then."""
@@ -85,9 +99,11 @@ class _Planner:
         for number in array:
             how = self.flats[number].how
             if barrier is not None and barrier != number:
-                self.after[number].setdefault(barrier, When.DONE)
+                self._order(number, barrier)
             if how.barrier:
-                self.after[number].update({earlier: When.DONE for earlier in since})
+                for earlier in since:
+                    self._order(number, earlier)
+                since = []
             if how.previous:
                 if previous is None:
                     raise BadNode(
@@ -95,38 +111,54 @@ class _Planner:
                     )
                 self.slots[number].setdefault(previous, []).append(["*"])
             if series or how.blocking or how.barrier:
-                barrier, since = number, []
+                barrier = number
             since.append(number)
             previous = number
         # Numbers become ids when the batch is written.
         return Array(start.size + len(array), previous, barrier)  # type: ignore[arg-type]
 
-    def _set_gate(self, number: int) -> None:
-        """Decide what a node's subtree waits for: the gate above it, its own `after`, or a join of both."""
-        flat = self.flats[number]
-        above = self.gate[flat.parent] if flat.parent >= 0 else None
-        own = self.after[number]
-        if flat.parent < 0 and self.into:
-            own |= {gate: when for gate, when in self.into.gates if gate not in own}
-        if not own or not self._has_members(number):
-            self.gate[number] = above
-            if above is not None:
-                own.setdefault(above, When.DONE)
-            return
-        if above is None and list(own.values()) == [When.DONE]:
-            self.gate[number] = next(iter(own))
-            return
-        if above is not None:
-            own.setdefault(above, When.DONE)
-        join = len(self.flats) + len(self.joins)
-        self.joins.append((number, dict(own)))
-        own.clear()
-        own[join] = When.DONE
-        self.gate[number] = join
+    def _order(self, number: int, earlier: Before) -> None:
+        """Make a node wait for an earlier sibling, unless it says itself what it asks of that one."""
+        if earlier not in self.after[number]:
+            self.after[number][earlier] = When.DONE
+            self.ordered[number].add(earlier)
 
-    def _has_members(self, number: int) -> bool:
-        """Tell whether a node holds others up: post-order puts the last of them right before it."""
-        return number > 0 and self.flats[number - 1].parent == number
+    def _set_gates(self) -> None:
+        """Hold up what stands in a node, or beside it, with the node, from the top down."""
+        n = len(self.flats)
+        sites = find_sites(self.flats)
+        taken = set(sites)
+        gates: list[Before | None] = [None] * (2 * n + 1)
+        for number in reversed(range(n)):
+            own, above = self.after[number], gates[sites[number]]
+            if sites[number] == 2 * n and self.into:
+                for gate, when in self.into.gates:
+                    self._demand(number, own, gate, when)
+            beside = inside = above
+            if n + number in taken:
+                ordered = {before: own.pop(before) for before in list(own) if before in self.ordered[number]}
+                beside = inside = self._join(number, ordered, above) if ordered else above
+            if number in taken and own:
+                inside = self._join(number, own, beside)
+                # What belongs under a node keeps its edge to it, for a cancel goes that way.
+                own = {before: when for before, when in own.items() if self._is_under(before, number)}
+                own[inside] = When.DONE
+                self.after[number] = own
+            if beside is not None and (inside == beside or beside != above):
+                self._demand(number, own, beside, When.DONE)
+            gates[n + number], gates[number] = beside, inside
+
+    def _join(self, number: int, own: dict[Before, When], above: Before | None) -> Before:
+        """Return the job whose being done stands for all of these and the gate above: one of them, or a new join."""
+        if above is not None:
+            self._demand(number, own, above, When.DONE)
+        if list(own.values()) == [When.DONE]:
+            return next(iter(own))
+        self.joins.append((number, own))
+        return len(self.flats) + len(self.joins) - 1
+
+    def _is_under(self, before: Before, number: int) -> bool:
+        return isinstance(before, int) and before < len(self.flats) and self.flats[before].parent == number
 
     def _write(self, make_ids: Callable[[int], list[JobId]]) -> Batch:
         ids = self._name(make_ids)

@@ -65,10 +65,15 @@ class _Sketcher:
     def _explore(self) -> None:
         """Find every node in reach, and which of them are somebody's child."""
         stack, seen = list(self.tops), set(map(id, self.tops))
+        if len(seen) < len(self.tops):
+            raise BadNode("the same node stands twice in what is added; make a copy of it, or add it once")
+        others = frozenset(seen) if len(seen) > 1 else frozenset()
         self.placed |= seen
         while stack:
             node = stack.pop()
             self.placed.update(map(id, node.children))
+            if again := next((child for child in node.children if id(child) in others), None):
+                raise BadNode(f"{again!r} stands under {node!r} and beside it; add it in one of the two places")
             for other in (*node.children, *self._named(node)):
                 if id(other) not in seen:
                     seen.add(id(other))
@@ -156,5 +161,13 @@ def _find_references(args: Sequence[Any], kwargs: Any) -> list[tuple[Any, Path]]
         elif isinstance(part, list | tuple):
             stack += [([*path, index], value) for index, value in enumerate(part) if type(value) not in _SCALARS][::-1]
         elif isinstance(part, dict):
-            stack += [([*path, str(key)], value) for key, value in part.items() if type(value) not in _SCALARS][::-1]
+            stack += [([*path, _spell(key)], value) for key, value in part.items() if type(value) not in _SCALARS][::-1]
     return found
+
+
+def _spell(key: object) -> str:
+    """Return a key as it stands in the JSON."""
+    if type(key) is str:
+        return key
+    [text] = msgspec.to_builtins({key: None}, str_keys=True)
+    return str(text)

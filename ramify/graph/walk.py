@@ -1,9 +1,14 @@
 """Walks over stored edges, a level at a time."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from ramify.errors import Cycle
 from ramify.model import JobId
+
+T = TypeVar("T")
+SHOWN: Final = 5
+"""How many jobs at either end of a loop a message names."""
 
 
 def check_no_cycle(
@@ -20,7 +25,7 @@ def check_no_cycle(
     while level and wanted:
         found = next((job for job in level if job in wanted), None)
         if found is not None:
-            raise Cycle(f"these would wait for each other: {' → '.join([found, *_trail(found, came_from)])}")
+            raise Cycle(f"these would wait for each other: {name_loop([found, *_trail(found, came_from)], str)}")
         following: list[JobId] = []
         for before, afters in sorted(successors(level).items()):
             for after in afters:
@@ -28,6 +33,14 @@ def check_no_cycle(
                     came_from[after] = before
                     following.append(after)
         level = following
+
+
+def name_loop(loop: Sequence[T], name: Callable[[T], str]) -> str:
+    """Return a loop in words, the middle of a long one left out."""
+    if len(loop) <= 2 * SHOWN:
+        return " → ".join(map(name, loop))
+    first, last = map(name, loop[:SHOWN]), map(name, loop[-SHOWN:])
+    return " → ".join([*first, f"({len(loop) - 2 * SHOWN} more)", *last])
 
 
 def _trail(job: JobId, came_from: Mapping[JobId, JobId | None]) -> list[JobId]:

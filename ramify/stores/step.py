@@ -6,6 +6,7 @@ the specification: stores are compared row by row.
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -34,12 +35,15 @@ from ramify.model import (
 )
 from ramify.stores.tables import Tables
 
+T = TypeVar("T")
+
 
 class Step:
     """Loads rows, applies verbs to them, and writes what changed. Nothing is kept if the step is abandoned."""
 
     def __init__(self, tables: Tables, slice: int) -> None:
         self.tables, self.slice = tables, slice
+        self._room = slice
         self._loaded: dict[JobId, tuple[Row, Row]] = {}
         self._ended: dict[JobId, State] = {}
 
@@ -297,10 +301,14 @@ class Step:
     # The worklist
 
     def drain(self) -> bool:
-        """Do one slice of the oldest entry; return whether there was one."""
-        work = self.tables.first_work()
-        if work is None:
-            return False
+        """Do one slice of the worklist, oldest entry first; return whether there was anything."""
+        self._room = self.slice
+        while self._room > 0 and (work := self.tables.first_work()) is not None:
+            self._drain_entry(work)
+            self._room -= 1 + self.slice // 100  # an entry costs some ten statements, however little it touches
+        return self._room < self.slice
+
+    def _drain_entry(self, work: Work) -> None:
         apply = {
             Verb.SPREAD: self._drain_spread,
             Verb.CANCEL: self._drain_cancel,
@@ -314,13 +322,11 @@ class Step:
         else:
             self.tables.advance(work)
         self.flush()
-        return True
 
     def _drain_spread(self, work: Work) -> bool:
         [row] = self.load([work.job])
         beyond = _read_cursor(work.cursor)
-        edges = self.tables.edges_out(row.id, beyond, self.slice + 1)
-        here, finished = edges[: self.slice], len(edges) <= self.slice
+        here, finished = self._take_room(self.tables.edges_out(row.id, beyond, self._room + 1))
         if here:
             work.cursor = f"{here[-1].after} {here[-1].place}"
         if row.state not in ENDED:
@@ -359,11 +365,11 @@ class Step:
             self._cancel(row, None)
         if not finished or work.origin is None:
             return finished  # a `fast` group cancels its children, not what it is the gate of
-        held = self.tables.held(work.job, self.slice + 1)
-        for row in self.load(held[: self.slice]):
+        held, finished = self._take_room(self.tables.held(work.job, self._room + 1))
+        for row in self.load(held):
             if row.state not in ENDED:
                 self._cancel(row, None)
-        return len(held) <= self.slice
+        return finished
 
     def _drain_hold(self, work: Work) -> bool:
         origin = self.find(work.origin or work.job)
@@ -375,40 +381,45 @@ class Step:
         return finished
 
     def _drain_release(self, work: Work) -> bool:
-        held = self.tables.held(work.job, self.slice + 1)
-        for row in self.load(held[: self.slice]):
+        held, finished = self._take_room(self.tables.held(work.job, self._room + 1))
+        for row in self.load(held):
             self._let_go(row)
             if self.tables.held(row.id, 1):  # a gate in a held tree
                 self.enlist(row.id, Verb.RELEASE)
-        return len(held) <= self.slice
+        return finished
 
     def _drain_retry(self, work: Work) -> bool:
-        edges = self.tables.edges_into(work.job, _place(work), self.slice + 1, bad=True)
-        here = edges[: self.slice]
+        here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1, bad=True))
         [row] = self.load([work.job])
         for before in self.load(dict.fromkeys(edge.before for edge in here)):
             if before.tree == row.tree:
                 self._retry(before)
         if here:
             work.cursor = str(here[-1].place)
-        return len(edges) <= self.slice
+        return finished
 
     def _drain_purge(self, work: Work) -> bool:
         if not work.cursor and not self.tables.is_over(work.job):
             return True  # a retry came first
         work.cursor = "begun"
-        members = self.tables.members(work.job, self.slice)
+        members = self.tables.members(work.job, self._room)
+        self._room -= len(members)
         self.tables.forget(members or [work.job])
         return not members
 
     def _next_members(self, work: Work) -> tuple[list[Row], bool]:
         """Return the next slice of the jobs that stand under this one, and whether they are the last."""
-        edges = self.tables.edges_into(work.job, _place(work), self.slice + 1)
-        here = edges[: self.slice]
+        here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1))
         if here:
             work.cursor = str(here[-1].place)
         members = [row for row in self.load(dict.fromkeys(edge.before for edge in here)) if row.parent == work.job]
-        return members, len(edges) <= self.slice
+        return members, finished
+
+    def _take_room(self, found: list[T]) -> tuple[list[T], bool]:
+        """Return what of it fits into this slice, and whether that is all."""
+        here, finished = found[: self._room], len(found) <= self._room
+        self._room -= len(here)
+        return here, finished
 
 
 def _place(work: Work) -> int | None:

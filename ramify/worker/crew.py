@@ -5,6 +5,7 @@ those away.
 """
 
 import math
+import threading
 from collections import deque
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -152,9 +153,13 @@ class Crew:
             self._orphans.end({self._guard.pid, *(hand.process.pid for hand in self._hands)})
         while len(self._hands) < self._size and self._next_birth <= now:
             self._names += 1
-            hand = start(self._directory, str(self._names), self._tasks, self._fresh)
+            hand = start(self._directory, str(self._names), self._tasks, self._is_fresh())
             self._guard.add(hand.process.pid)
             self._hands.append(hand)
+
+    def _is_fresh(self) -> bool:
+        """Tell whether a child must be a fresh Python: asked for, or because a fork could copy another thread's lock."""
+        return self._fresh or (threading.active_count() > 1 and "__main__" not in self._tasks.modules)
 
     def _bury(self, hand: Hand, death: Death) -> None:
         self._hands.remove(hand)

@@ -4,6 +4,7 @@ Jobs are named by their label: `desk.add(tree("top", leaf("a"), leaf("b")))`, `d
 `desk.states()`. Ids are numbers in the order of adding, so every run gives the same ones.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -195,7 +196,7 @@ class Desk:
 
     def enter(self, session: str) -> None:
         """Open a session."""
-        self.store.enter(Session(session))
+        self.store.enter(Session(session, pid=os.getpid()))
 
     def exchange(self, *outcomes: Outcome, session: str = "s", **want: Any) -> Exchange:
         """Report and claim; remember what was claimed."""

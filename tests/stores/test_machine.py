@@ -56,6 +56,8 @@ from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Con
 from tests.stores.trees import QUEUES, TASKS, forests
 
 LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only")
+MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""A folder that needs no disk: what is durable is another test's question."""
 Act = Callable[[Store], Any]
 
 
@@ -68,7 +70,7 @@ class Stores(RuleBasedStateMachine):
         super().__init__()
         self.whole = False
         self.stores: dict[str, Store] = {}
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
 
     @initialize(slice=st.integers(1, 3))
     def open(self, slice: int) -> None:
@@ -331,7 +333,7 @@ class Stores(RuleBasedStateMachine):
         """A worker begins."""
         session = f"session {len(self.sessions)}"
         self.sessions.append(session)
-        self.do(lambda store: store.enter(Session(session)))
+        self.do(lambda store: store.enter(Session(session, pid=os.getpid())))
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
@@ -516,7 +518,7 @@ def _plain(reply: Any) -> Any:
 
 
 ROOMY = dict(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-TestStores = Stores.TestCase
+TestStores = pytest.mark.slow(pytest.mark.timeout(600)(Stores.TestCase))
 TestStores.settings = settings(max_examples=60, stateful_step_count=30, **ROOMY)
 
 if "STORM" in os.environ:

@@ -177,6 +177,7 @@ def test_giving_up_is_final(place: Place) -> None:
     assert (place.failure(root).message, place.row(root).attempt) == ("no use", 1)
 
 
+@pytest.mark.slow
 def test_hundred_coroutines_at_once(place: Place) -> None:
     """A hundred coroutines that sleep for a second take about one second in one child."""
     began = time.monotonic()
@@ -201,6 +202,7 @@ def test_coroutine_fails_like_a_function(place: Place) -> None:
     assert "worker" not in failure.traceback.replace("tests/worker", "")
 
 
+@pytest.mark.slow
 def test_time_limit_of_a_coroutine(place: Place) -> None:
     """A coroutine past its time limit is cancelled; one that blocks its loop loses its process."""
     policy = Policy(timeout=0.1)
@@ -445,6 +447,7 @@ def test_dead_supervisor_leaves_nobody(shared: Place, tmp_path: Path) -> None:
     assert (shared.row(root).losses, shared.row(root).crashes) == (1, 0)
 
 
+@pytest.mark.slow
 def test_what_a_dead_child_left_is_ended(shared: Place, tmp_path: Path) -> None:
     """Processes that a job started do not outlive it, even if they left its group."""
     path = str(tmp_path / "pid")

@@ -90,7 +90,7 @@ class Sqlite(Engine):
     def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
         found: list[Result] = []
         with self._file.reading() as connection:
-            for values in connection.execute(SQL["end.read"], (msgspec.json.encode(list(ids)).decode(),)):
+            for values in connection.execute(SQL["end.read"], (msgspec.json.encode(sorted(set(ids))).decode(),)):
                 result = columns.read_result(values)
                 room -= len(result.value.json) if result.value else 0
                 if found and room < 0:
