@@ -50,6 +50,10 @@ class Fail(RamifyError):
     """Raised by `current().fail(reason)`: the job fails with this reason, and is not tried again."""
 
 
+class CannotStart(RamifyError):
+    """The processes that should run jobs die as they start."""
+
+
 class Changed(RamifyError):
     """Somebody else added to the same array meanwhile; plan again and repeat."""
 

@@ -57,13 +57,9 @@ def arrive(
         if edge.after == batch.into:
             arrival.waits += edge.verdict is None
             arrival.bads += edge.bad
-    for row in rows:
+    for row in arrival.rows:
         row.state = resting_state(row.hold, row.waits)
-        if row.id in batch.delays:
-            row.due = now + batch.delays[row.id]
-        if row.due is not None and row.due <= now:
-            row.due = None
-        row.deadline = now + row.limit if row.limit is not None and row.hold is None else None
+    arrival.rows = [_with_times(row, batch.delays.get(row.id), now) for row in arrival.rows]
     return arrival
 
 
@@ -80,9 +76,21 @@ def _settle_early(arrival: Arrival, states: Mapping[JobId, State]) -> None:
         if edge.after in counts:
             counts[edge.after][0] += edge.verdict is None
             counts[edge.after][1] += edge.verdict is not None and not is_good(edge.kind, edge.when, edge.verdict)
-    for row in arrival.rows:
-        if row.id in counts:
-            row.waits, row.bads = counts[row.id]
+    # Copies: should this step fail, the batch still says what it was planned to say.
+    arrival.rows = [_with_counts(row, *counts[row.id]) if row.id in counts else row for row in arrival.rows]
+
+
+def _with_counts(row: Row, waits: int, bads: int) -> Row:
+    return msgspec.structs.replace(row, waits=waits, bads=bads)
+
+
+def _with_times(row: Row, delay: float | None, now: float) -> Row:
+    """Return the row with its times by the store's clock; most rows have none."""
+    if row.due is None and row.limit is None and delay is None:
+        return row
+    due = row.due if delay is None else now + delay
+    deadline = now + row.limit if row.limit is not None and row.hold is None else None
+    return msgspec.structs.replace(row, due=None if due is None or due <= now else due, deadline=deadline)
 
 
 def _with_children_renamed(row: Row, aliases: Mapping[JobId, JobId]) -> Row:

@@ -98,7 +98,7 @@ class _Planner:
         since: list[Before] = []
         for number in array:
             how = self.flats[number].how
-            if barrier is not None and barrier != number:
+            if barrier is not None:
                 self._order(number, barrier)
             if how.barrier:
                 for earlier in since:
@@ -118,8 +118,8 @@ class _Planner:
         return Array(start.size + len(array), previous, barrier)  # type: ignore[arg-type]
 
     def _order(self, number: int, earlier: Before) -> None:
-        """Make a node wait for an earlier sibling, unless it says itself what it asks of that one."""
-        if earlier not in self.after[number]:
+        """Make a node wait for an earlier sibling, unless it is the same or the node itself says what it asks of it."""
+        if earlier != number and earlier not in self.after[number]:
             self.after[number][earlier] = When.DONE
             self.ordered[number].add(earlier)
 

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
+from ramify.errors import CannotStart
 from ramify.model import Back, Claim, JobId, Outcome, Progress, Value
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report
@@ -21,6 +23,9 @@ from ramify.worker.hand import Doom, Flight, Hand, start
 from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
 from ramify.worker.process import CAN_FORK, Death, Orphans
+
+STILL_BORN: Final = 6
+"""So many children in a row that die before they have run anything are no accident."""
 
 
 class Crew:
@@ -175,6 +180,11 @@ class Crew:
             self._still_born = 0
         else:
             self._still_born += 1
+            if self._still_born > STILL_BORN:
+                raise CannotStart(
+                    f"child processes die as they start, the last one with {death}; "
+                    f"see what it wrote, and whether a fresh Python can import {', '.join(self._tasks.modules)}"
+                )
             self._next_birth = monotonic() + min(5.0, 0.05 * 2**self._still_born)
 
     # The end

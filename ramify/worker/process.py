@@ -25,6 +25,7 @@ _LINUX: Final = sys.platform == "linux"
 CAN_FORK: Final = _LINUX
 """macOS frameworks and Windows do not survive a fork."""
 
+CHILD: Final = "import sys; from ramify.worker.child import main; main(sys.argv[1:])"
 SECRETS: Final = ("RAMIFY_URL",)
 """Variables that name the store; jobs do not get them."""
 
@@ -131,7 +132,7 @@ def spawn(arguments: Sequence[str], pass_fds: Sequence[int]) -> Process:
     # The modules of tasks are found as they were found here.
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
     child = subprocess.Popen(
-        [sys.executable, "-m", "ramify.worker.child", str(os.getpid()), *arguments],
+        [sys.executable, "-c", CHILD, str(os.getpid()), *arguments],
         stdin=subprocess.DEVNULL,
         pass_fds=pass_fds,
         env=environment,

@@ -47,12 +47,12 @@ class Sqlite(Engine):
 
     @contextmanager
     def _write(self, durable: bool = True) -> Iterator[Tables]:
-        with self._file.writing(durable):
-            try:
+        try:
+            with self._file.writing(durable):
                 yield self._tables
-            except BaseException:
-                self._tables.forget_lanes()  # those of the abandoned step were never stored
-                raise
+        except BaseException:
+            self._tables.forget_lanes()  # those of the abandoned step were never stored, also if the commit failed
+            raise
 
     def _wake(self, ready: bool, ended: bool) -> None:
         if ready:

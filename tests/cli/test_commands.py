@@ -1,0 +1,99 @@
+"""What all commands share: help, version, mistakes, addresses of stores."""
+
+import pytest
+
+import ramify
+from tests.cli.conftest import Command, run
+
+UNKNOWN = "01m7y2n3t4fngr08tmpk90tv5s"
+COMMANDS = ["worker", "run", "info", "tree", "result", "cancel", "retry", "doctor"]
+
+
+def test_the_version_is_that_of_the_package(ask: Command) -> None:
+    """`--version` says the name and the version."""
+    assert f"ramify {ramify.__version__}\n" == ask("--version").out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(ask: Command, command: str) -> None:
+    """`--help` of each command says what it does, and that it takes `--url`."""
+    reply = ask(command, "--help")
+
+    assert reply.code == 0
+    assert "--url" in reply.out
+
+
+def test_the_help_names_all_commands(ask: Command) -> None:
+    """Without arguments all commands are listed, and nothing is called a mistake."""
+    reply = ask()
+
+    assert [command for command in COMMANDS if f" {command} " not in reply.out] == []
+    assert reply.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["frob"], "No such command 'frob'; see `ramify --help`"),
+        (["tree"], "Missing argument 'ID'; see `ramify tree --help`"),
+        (["info", "--bad"], "No such option: --bad; see `ramify info --help`"),
+        (["info"], "there is no store at sqlite:///ramify.db yet; --url names another, `ramify run` makes one"),
+        (["info", "--url", "memory:"], "a memory: store lives in one process only"),
+        (["info", "--url", "pg://x"], "'pg://x' is not the address of a store; use sqlite:///path/to/file.db"),
+        (["info", "--url", "sqlite:///chores.py"], "chores.py is not an SQLite database; name another file"),
+    ],
+)
+def test_a_mistake_is_one_line(ask: Command, arguments: list[str], message: str) -> None:
+    """A mistake ends a command with status 2 and one line that says what is wrong and what to do."""
+    reply = ask(*arguments)
+
+    assert (reply.code, reply.out) == (2, "")
+    assert reply.err.startswith(f"ramify: {message}")
+    assert reply.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["tree", "result", "cancel", "retry"])
+def test_an_unknown_job_is_named(app: ramify.Ramify, ask: Command, command: str) -> None:
+    """A command for a job that is not there says so and does nothing."""
+    known = app.enqueue("tests.face.tasks:double", 1)
+
+    reply = ask(command, UNKNOWN)
+    both = ask("cancel", known.id, UNKNOWN)
+
+    assert (2, f"ramify: there is no job {UNKNOWN} in sqlite:///ramify.db\n") == (reply.code, reply.err)
+    assert both.code == 2
+    assert known.state == "ready"
+
+
+def test_what_is_no_id_is_not_looked_up(app: ramify.Ramify, ask: Command) -> None:
+    """A text that cannot be an id is refused with what an id looks like."""
+    reply = ask("result", "job-1")
+
+    assert reply.code == 2
+    assert "'job-1' is not the id of a job: that is 26 letters and digits" in reply.err
+
+
+def test_the_address_comes_from_the_environment(app: ramify.Ramify) -> None:
+    """`$RAMIFY_URL` is used where `--url` is not given, and `--url` goes first."""
+    other = "sqlite:///other.db"
+    ramify.Ramify(other).close()
+
+    from_environment = run("info", RAMIFY_URL=other)
+    from_option = run("info", "--url", "sqlite:///ramify.db", RAMIFY_URL=other)
+
+    assert other == from_environment.out.splitlines()[0]
+    assert from_option.out.splitlines()[0] == "sqlite:///ramify.db"
+
+
+def test_a_reader_may_stop_reading(app: ramify.Ramify) -> None:
+    """A pipe that is closed early (`| head`) is no error."""
+    app.enqueue("tests.face.tasks:double", 1)
+
+    from tests.cli.conftest import start
+
+    with start("info") as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert said == ""

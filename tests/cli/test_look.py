@@ -1,0 +1,206 @@
+"""`ramify info`, `tree`, `result`, `doctor`: they look and change nothing."""
+
+import json
+import re
+import sqlite3
+
+from ramify import Ramify, group, job
+from ramify.cli.draw import draw_tree
+from ramify.cli.fold import read_tree
+from ramify.model import Session
+from ramify.stores.read import read_row
+from tests.cli.conftest import Command
+from tests.face.tasks import boom, double, total
+
+ID = re.compile(r"\b[0-9a-z]{26}\b")
+
+
+def shape(text: str) -> list[str]:
+    """Return the lines of a tree without ids and without spaces at their ends."""
+    return [ID.sub("", line).rstrip() for line in text.splitlines()]
+
+
+def test_info_counts_by_queue_and_state(app: Ramify, ask: Command) -> None:
+    """Each queue is a line, each state that occurs a column, with the sum of all below."""
+    app.enqueue(group(job(double, 1), job(double, 2).options(queue="mail")))
+    app.run_until_empty()
+    app.enqueue(job(double, 3).options(label="third"))
+
+    lines = [line.split() for line in ask("info").out.splitlines()]
+
+    assert ["queue", "ready", "done"] in lines
+    assert ["default", "1", "1"] in lines or ["default", "2", "1"] in lines
+    assert any(line[:1] == ["mail"] for line in lines)
+    assert any(line[:1] == ["all"] for line in lines)
+    assert any(line[:2] == ["third", "ready"] for line in lines)
+    assert ["worklist:", "empty"] in lines
+
+
+def test_info_names_the_workers(app: Ramify, ask: Command) -> None:
+    """Who is alive is listed with host, process, queues and modules."""
+    app.store.enter(Session("s", "crow", 4711, ("default", "mail"), ("chores",), started=0.0))
+
+    out = ask("info").out
+
+    assert re.search(r"crow:4711 +default, mail +chores", out)
+
+
+def test_a_tree_shows_every_state_with_its_id(app: Ramify, ask: Command) -> None:
+    """Each job is a line with its state, its name and its id; a failure says why."""
+    tree = app.enqueue(group(job(double, 1), job(boom, "it is broken").options(label="go"), label="all of it"))
+    app.run_until_empty()
+
+    out = ask("tree", tree.id.upper()).out
+
+    assert shape(out) == [
+        "failed    all of it",
+        "├─ done      double",
+        "└─ failed    go",
+        "      ValueError: it is broken",
+    ]
+    assert [tree.id, *(child.id for child in tree.children)] == ID.findall(out)
+
+
+def test_siblings_alike_are_one_line(app: Ramify, ask: Command) -> None:
+    """Many siblings with one name and one state are counted; a few are named."""
+    few = [job(double, n).options(label="few") for n in range(20)]
+    tree = app.enqueue(group(*few, *(job(double, n) for n in range(980))))
+
+    lines = shape(ask("tree", tree.id).out)
+
+    assert lines == ["waiting   group", "├─ ready     few × 20", "└─ ready     double × 980"]
+
+
+def test_siblings_with_too_many_names_are_folded_by_task(app: Ramify, ask: Command) -> None:
+    """A label for each job does not make a line for each job."""
+    tree = app.enqueue(group(*(job(double, n).options(label=f"number {n}") for n in range(100))))
+
+    assert shape(ask("tree", tree.id).out) == ["waiting   group", "└─ ready     double × 100"]
+
+
+def test_some_of_many_failures_are_named(app: Ramify, ask: Command) -> None:
+    """Of many that failed alike the first are shown with the reason, the others counted."""
+    tree = app.enqueue(group(*(job(boom, "it is broken") for _ in range(10))))
+    app.run_until_empty()
+
+    lines = shape(ask("tree", tree.id).out)
+
+    assert sum("ValueError" in line for line in lines) == 4
+    assert lines[-1] == "└─ failed    boom × 6"
+
+
+def test_the_depth_is_limited(app: Ramify, ask: Command) -> None:
+    """What lies deeper than `--depth` is counted."""
+    tree = app.enqueue(group(group(group(job(double, 1)))))
+
+    assert shape(ask("tree", tree.id, "--depth", "1").out) == ["waiting   group", "└─ waiting   group  (… 1 below)"]
+
+
+def test_arguments_and_what_a_group_waits_for_are_in_the_tree(app: Ramify, ask: Command) -> None:
+    """A node that was only an argument, or only in `after`, hangs under the job that named it."""
+    whole = group(job(double, 1)).options(
+        after=[job(double, 2).options(label="one"), job(double, 3).options(label="two")]
+    )
+    tree = app.enqueue(job(total, whole))
+
+    assert shape(ask("tree", tree.id).out) == [
+        "waiting   total",
+        "└─ waiting   group",
+        "   ├─ ready     one",
+        "   ├─ ready     two",
+        "   └─ waiting   double",
+    ]
+
+
+def test_a_job_with_two_parents_is_opened_once(app: Ramify, ask: Command) -> None:
+    """A shared job is shown under both, and marked under the one that it does not belong to."""
+    shared = group(job(double, 1)).options(label="shared")
+    tree = app.enqueue(group(group(shared, label="first"), group(shared, label="second")))
+
+    lines = shape(ask("tree", tree.id).out)
+
+    assert "│  └─ waiting   shared" in lines
+    assert "   └─ waiting   shared  (shown elsewhere)" in lines
+
+
+def test_labels_cannot_command_the_terminal(app: Ramify, ask: Command) -> None:
+    """Control characters in labels and reasons are spelt out."""
+    tree = app.enqueue(job(boom, "\x1b]0;gotcha\x07").options(label="\x1b[2Jred\u202e"))
+    app.run_until_empty()
+
+    replies = ask("tree", tree.id), ask("info"), ask("result", tree.id)
+
+    for reply in replies:
+        assert not set("\x1b\x07\u202e") & set(reply.out + reply.err)
+    assert r"\x1b[2Jred\u202e" in replies[0].out
+    assert r"\x1b]0;gotcha\x07" in replies[2].err
+
+
+def test_a_line_that_is_too_long_loses_its_name_but_not_its_id(app: Ramify) -> None:
+    """On a narrow terminal the name gives way, since an id that is cut is none."""
+    tree = app.enqueue(job(double, 1).options(label="a name that goes on and on and on"))
+
+    [line] = draw_tree(app.store, read_tree(app.store, read_row(app.store, tree.id), 1), 60)
+
+    assert len(line.plain) == 60
+    assert line.plain.endswith(f"…  {tree.id}")
+
+
+def test_a_picture_looks_at_a_part_of_a_large_group(app: Ramify) -> None:
+    """With a limit the first children are read, the others counted, and those asked for are shown all the same."""
+    tree = app.enqueue(group(*(job(double, n) for n in range(3000))))
+    last = read_row(app.store, tree.children[-1].id)
+
+    root = read_tree(app.store, read_row(app.store, tree.id), 1, {last.id: last}, most=1000)
+
+    assert [(branch.name, branch.n) for branch in root.children] == [("double", 1000), ("double", 1)]
+    assert root.more == 2000
+
+
+def test_a_result_is_json(app: Ramify, ask: Command) -> None:
+    """The result goes to stdout as JSON, that of a group as the list of its children's."""
+    tree = app.enqueue(group(job(double, 1), job(double, 2)))
+    app.run_until_empty()
+
+    reply = ask("result", tree.id)
+
+    assert (reply.code, json.loads(reply.out)) == (0, [2, 4])
+
+
+def test_a_job_without_result_says_why(app: Ramify, ask: Command) -> None:
+    """Status 1 and the reason: it failed, or it has not ended."""
+    failed = app.enqueue(job(boom, "it is broken").options(label="go"))
+    app.run_until_empty()
+    waiting = app.enqueue(double, 1)
+
+    assert (1, "", f"ramify: go ({failed.id}) failed: ValueError: it is broken\n") == tuple_of(ask("result", failed.id))
+    assert f"({waiting.id}) has no result yet: it is ready" in ask("result", waiting.id).err
+
+
+def tuple_of(reply: object) -> tuple[object, ...]:
+    return tuple(getattr(reply, name) for name in ("code", "out", "err"))
+
+
+def test_the_doctor_finds_a_sound_store_sound(app: Ramify, ask: Command) -> None:
+    """Status 0 and how much was checked."""
+    app.enqueue(group(job(double, 1), job(double, 2)))
+
+    assert tuple_of(ask("doctor")) == (0, "sound: 3 jobs, 2 edges\n", "")
+
+
+def test_the_doctor_names_what_is_wrong(app: Ramify, ask: Command) -> None:
+    """Status 1 and a line for each violation with the job."""
+    tree = app.enqueue(group(job(double, 1)))
+    with sqlite3.connect("ramify.db") as connection:
+        connection.execute("UPDATE job SET waits = 7 WHERE id = ?", (tree.id,))
+    connection.close()
+
+    reply = ask("doctor")
+
+    assert reply.code == 1
+    assert f"job {tree.id}" in reply.out
+
+
+def test_the_doctor_says_if_it_cannot_check(place: object, ask: Command) -> None:
+    """Status 2: neither sound nor ill."""
+    assert ask("doctor", "--url", "sqlite:///nowhere.db").code == 2
