@@ -17,8 +17,9 @@ from pathlib import Path
 
 import stdlib_picture
 
-from ramify import Ramify, State, current, group, job
+from ramify import JobEnded, Ramify, State, current, group, job
 from ramify.cli import run_live
+from ramify.model import UNDONE
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 LEFT_OUT = {"site-packages", "dist-packages", "idlelib", "turtledemo", "__pycache__"}
@@ -130,13 +131,16 @@ def main() -> int:
         # The same request is the same work: the second time this returns the job that is there already.
         report = app.enqueue(work, request=f"report on {LIBRARY}")
         complete = report.state is State.DONE
-        if report.state in {State.FAILED, State.CANCELLED}:
+        if report.state in UNDONE:
             report.retry()
         try:
             whole = run_live(app, report)
         except KeyboardInterrupt:
             print("stopped; the same command goes on where it was")
             return 130
+        except JobEnded as error:
+            print(f"{error}\nThe same command tries again what failed, and only that.")
+            return 1
     print(write(whole))
     if complete:
         print("This was complete already, so nothing was run; --fresh begins anew.")

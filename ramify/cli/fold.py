@@ -124,13 +124,14 @@ def _read_family(store: Store, branch: Branch, family: _Family, most: int) -> No
         return
     owner = branch.row.id
     # What a group waits for hangs on a join, and a node that only stands in its `after` is found there.
-    sources, seen = [owner], 0
+    sources, seen, named = [owner], 0, set[JobId]()
     for edge, row in _sources(store, sources):
         if edge.kind is Kind.CHILD:
             family.add(edge, row)
         elif row.parent == owner and _is_join(row):
             sources.append(row.id)
-        elif row.parent == owner:  # a node that was an argument
+        elif row.parent == owner and row.id not in named:  # a node that was an argument
+            named.add(row.id)
             family.add(edge, row)
         seen += edge.after == owner
         if seen >= most:

@@ -49,6 +49,7 @@ def run(
     work = project.read(document)
     if work.how.hold:
         raise BadNode("the project: 'hold' keeps all of it from running; leave that out to run it now")
+    work = work if work.how.label else work.options(label=file.name)
     # Only now, so that a mistake leaves nothing behind.
     with Ramify(settings.url, tasks=modules) as app:
         job = app.enqueue(work)
@@ -58,6 +59,8 @@ def run(
         except JobEnded:
             pass
         except KeyboardInterrupt:
+            if app.url.startswith("memory:"):
+                raise
             where = f" --url {shlex.quote(url)}" if url else ""
             note(f"stopped; nothing is lost. `ramify worker {' '.join(modules)} --burst{where}` goes on,")
             note(f"`ramify tree {job.id}{where}` shows it, `ramify cancel {job.id}{where}` gives it up")

@@ -60,6 +60,8 @@ def worker(
             f"ramify worker {os.getpid()} on {app.url}: {tasks} tasks of {', '.join(served)}, "
             f"queue {', '.join(queued)}, {n} children; Ctrl-C stops it"
         )
+        for wrong in app.check():
+            note(f"note: {wrong}")
         app.worker(
             children=n,
             queues=queued,

@@ -140,8 +140,9 @@ class _Planner:
                 beside = inside = self._join(number, ordered, above) if ordered else above
             if number in taken and own:
                 inside = self._join(number, own, beside)
-                # What belongs under a node keeps its edge to it, for a cancel goes that way.
-                own = {before: when for before, when in own.items() if self._is_under(before, number)}
+                # Edges that carry results stay, and those from under a node, for a cancel goes that way.
+                stays = self.slots[number].keys()
+                own = {b: when for b, when in own.items() if b in stays or self._is_under(b, number)}
                 own[inside] = When.DONE
                 self.after[number] = own
             if beside is not None and (inside == beside or beside != above):

@@ -52,6 +52,15 @@ def test_queues_are_served_as_they_are_named(chores: Ramify) -> None:
     assert [mail.state, other.state] == ["done", "ready"]
 
 
+def test_jobs_that_nobody_here_can_run_are_named(chores: Ramify) -> None:
+    """A worker that starts says which ready jobs it leaves to others."""
+    chores.enqueue("elsewhere:paint", 1)
+
+    reply = run("worker", "chores", "--burst", "-n", "1")
+
+    assert "note: 1 ready job of elsewhere:paint, which is not served here\n" in reply.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains(chores: Ramify, number: signal.Signals) -> None:
     """SIGTERM and Ctrl-C let the running job finish; the next one stays ready; the status is 0."""

@@ -4,7 +4,6 @@ The evaluator takes the rules as they are told to users: a node runs after what 
 children, and so does all that stands in it. It knows neither edges nor gates nor counters.
 """
 
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -51,9 +50,9 @@ class Evaluator:
         return self.ends[id(node)]
 
     def run(self, node: AnyNode) -> tuple[State, Any]:
-        demands = [*self.demands(node), *((other, when) for above in self.above(node) for other, when in above)]
-        demands += [(named, When.DONE) for named in arguments(node) if not mentions(demands + children(node), named)]
-        ends = [(self.end(other)[0], when) for other, when in demands]
+        own = self.demands(node)
+        own += [(named, When.DONE) for named in arguments(node) if not mentions(own + children(node), named)]
+        ends = [(self.end(other)[0], when) for demands in (own, *self.above(node)) for other, when in demands]
         states = [self.end(child)[0] for child in node.children]
         if any(when is not When.ENDED and state.value != when.value for state, when in ends):
             return State.SKIPPED, None
@@ -73,14 +72,17 @@ class Evaluator:
         own = [(other, when) for other, when in node.how.after if all(other is not child for child in node.children)]
         return own + [(other, When.DONE) for other in self.ordered(node) if not mentions(own, other)]
 
-    def ordered(self, node: AnyNode) -> Iterator[AnyNode]:
-        """Yield the siblings that a node comes after."""
+    def ordered(self, node: AnyNode) -> list[AnyNode]:
+        """Return the siblings that a node comes after: the last that holds up later ones, or all since a barrier."""
+        found: list[AnyNode] = []
         for group in self.nodes:
             for place, child in enumerate(group.children):
-                earlier = group.children[:place]
-                if child is node:
-                    blocks = [other for other in earlier if group.how.series or other.how.blocking or other.how.barrier]
-                    yield from (other for other in (earlier if node.how.barrier else blocks) if other is not node)
+                earlier = group.children[:place] if child is node else ()
+                blocks = [other for other in earlier if group.how.series or other.how.blocking or other.how.barrier]
+                barriers = [number for number, other in enumerate(earlier) if other.how.barrier]
+                since = earlier[max(barriers, default=0) :] if node.how.barrier else ()
+                found += [other for other in (*blocks[-1:], *since) if other is not node]
+        return found
 
     def above(self, node: AnyNode) -> list[list[Demand]]:
         """Return what everything that a node stands in waits for."""

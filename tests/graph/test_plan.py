@@ -322,6 +322,15 @@ def test_argument_whatever_its_end() -> None:
     assert (plan.waits(), plan.slots("f")) == ({("x", "f"): "ended"}, {"x": [["args", 0]]})
 
 
+def test_argument_whatever_its_end_behind_a_join() -> None:
+    """That holds as well where what the node waits for is gathered for another argument of it."""
+    x = leaf("x")
+
+    plan = Plan(leaf("f", x, leaf("y"), after=x, when="ended"))
+
+    assert (plan.waits()["x", "f"], plan.waits()["y", "f"]) == ("ended", "done")
+
+
 # Gates
 
 

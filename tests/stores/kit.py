@@ -82,7 +82,8 @@ class Connection(sqlite3.Connection):
 
     def execute(self, *args: Any) -> sqlite3.Cursor:
         """Execute a statement, or break."""
-        self._count()
+        if args[0] != "ROLLBACK":
+            self._count()
         return super().execute(*args)
 
     def executemany(self, *args: Any) -> sqlite3.Cursor:
@@ -127,6 +128,11 @@ class Names:
     def __call__(self, n: int) -> list[JobId]:
         first, self.next = self.next, self.next + n
         return [f"{number:026d}" for number in range(first, first + n)]
+
+    @property
+    def peek(self) -> JobId:
+        """Return the id that comes next."""
+        return f"{self.next:026d}"
 
 
 def leaf(label: str, *args: Any, task: str | None = None, **options: Any) -> AnyNode:

@@ -161,23 +161,24 @@ class SqliteTables:
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
         asked = _to_json([(outcome.job, outcome.state, outcome.attempt) for outcome in outcomes]).decode()
         found = self._connection.execute(SQL["end.end"], (asked, session, self.now())).fetchall()
-        attempts = {id: attempt for id, attempt, _ in found}
-        self._tell_all("end.no deadline", [(id,) for id, _, limit in found if limit is not None])
+        # An earlier try, or a cancel that came too late, may have left a failure.
+        marred = {id: attempt > 1 or marked for id, attempt, _, marked in found}
+        self._tell_all("end.no deadline", [(id,) for id, _, limit, _ in found if limit is not None])
         results: list[columns.Values] = []
         cleared: list[columns.Values] = []
         for outcome in outcomes:
-            if outcome.job not in attempts:
+            if outcome.job not in marred:
                 continue
             value, failure = outcome.value, columns.failure_text(outcome.failure)
             if value is not None:
                 results.append((outcome.job, value.json, value.spread, failure))
             elif failure is not None:
                 results.append((outcome.job, None, False, failure))
-            elif attempts[outcome.job] > 1:  # an earlier try may have left its failure
+            elif marred[outcome.job]:
                 cleared.append((outcome.job,))
         self._tell_all("end.result", results)
         self._tell_all("end.no failure", cleared)
-        return list(attempts)
+        return list(marred)
 
     def settle(self, ended: Mapping[JobId, State], most: int) -> list[JobId] | None:
         n = self._one("settle.count", _ids(sorted(ended)), most + 1)

@@ -12,6 +12,7 @@ import pathlib
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import wait as wait_for_any
 from typing import Any
@@ -31,16 +32,18 @@ class Bells:
         self._sender: socket.socket | None = None
         self._works = hasattr(socket, "AF_UNIX")
         self._names: list[str] = []
-        self._changed = 0
+        self._changed = 0.0
 
     def ring(self, kind: str) -> None:
         """Wake all sleepers of this kind."""
         if not self._works:
             return
         try:
-            changed = os.stat(self._folder).st_mtime_ns
+            changed = os.stat(self._folder).st_mtime
             if changed != self._changed:  # a listing costs ten times a look at the folder
-                self._names, self._changed = os.listdir(self._folder), changed
+                self._names = os.listdir(self._folder)
+                # The time stamp moves in steps of some milliseconds; a fresh one may hide a second change.
+                self._changed = changed if time.time() - changed > 1.0 else 0.0
         except OSError:
             return
         for name in self._names:

@@ -6,7 +6,7 @@ UPDATE job SET state = o.state, session = NULL, ended = ?3
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
     json_extract(value, '$[2]') AS attempt FROM json_each(?1)) AS o
 WHERE job.id = o.id AND +job.state = 'running' AND +job.session = ?2 AND job.attempt = o.attempt
-RETURNING job.id, job.attempt, job.lasts
+RETURNING job.id, job.attempt, job.lasts, job.cancelled
 
 --: no deadline
 UPDATE job SET deadline = NULL WHERE id = ?
