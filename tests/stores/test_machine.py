@@ -331,7 +331,7 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def enter(self) -> None:
         """A worker begins."""
-        session = f"session {len(self.sessions)}"
+        session = f"session {len(self.sessions):03d}"
         self.sessions.append(session)
         self.do(lambda store: store.enter(Session(session, pid=os.getpid())))
 

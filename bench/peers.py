@@ -1,0 +1,31 @@
+"""The peers, in a virtual environment of their own, each measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+PYTHON = ROOT / ".venv/bin/python"
+
+
+def prepare() -> None:
+    """Install what `requirements.txt` pins, once."""
+    if not PYTHON.exists():
+        venv.create(ROOT / ".venv", with_pip=True)
+        install = [PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "install", "-r", ROOT / "requirements.txt"]
+        subprocess.run(install, check=True)
+
+
+def huey(what: str, folder: Path, n: int, fsync: bool) -> Any:
+    """Return what `huey_peer.py` measured in an empty folder: jobs a second, or seconds."""
+    command = [PYTHON, ROOT / "huey_peer.py", what, folder, str(n), "fsync" if fsync else "no"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
+
+
+def ours(module: str, *arguments: object) -> Any:
+    """Return what a module of ours prints as JSON, run in a process of its own."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT.parent).stdout)
