@@ -7,6 +7,7 @@ where it was: what is done is not done again. `--fresh` forgets everything first
 
 import argparse
 import ast
+import os
 import shutil
 import sys
 import sysconfig
@@ -144,7 +145,8 @@ def main() -> int:
     print(write(whole))
     if complete:
         print("This was complete already, so nothing was run; --fresh begins anew.")
-    print(f"{TEXT} and {PICTURE} are written; the jobs are in {DATABASE}: `ramify info --url sqlite:///{DATABASE}`")
+    command = os.path.relpath(Path(sys.executable).with_name("ramify"))
+    print(f"{TEXT} and {PICTURE} are written. Look at the jobs: {command} info --url sqlite:///{DATABASE}")
     return 0
 
 

@@ -40,7 +40,7 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the job is to stop: its result will not be used."""
+        """Whether somebody cancelled the job: return soon, or be ended. What it returns still counts."""
         return self._is_cancelled()
 
     def spawn(self, *nodes: AnyNode) -> None:

@@ -76,7 +76,8 @@ def load(path: Path) -> dict[str, Any]:
         text = path.read_text("utf-8")
         document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadNode(f"{path}: {error}") from error
+        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        raise BadNode(f"{path} is not {kind}: {error}") from error
     if not isinstance(document, dict):
         raise BadNode(f"{path}: a project is an object with 'jobs', not a {type(document).__name__}")
     return document

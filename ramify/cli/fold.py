@@ -21,6 +21,9 @@ ALIKE: Final = 4
 WIDE: Final = 40
 """Siblings of one task with more names than this are folded by task; only so many names are remembered."""
 
+MANY: Final = 1000
+"""A level of more lines than this is not opened: who wants to see more names a job further down."""
+
 ALL: Final = sys.maxsize
 
 
@@ -110,6 +113,8 @@ def read_tree(store: Store, top: Row, depth: int, only: Mapping[JobId, Row] | No
     root = Branch(name_of(top), top.state, 1, top)
     level = [root]
     for _ in range(depth):
+        if len(level) > MANY:
+            break
         for branch in level:
             if branch.row and not branch.shared and (only is None or branch is root or branch.row.id in only):
                 _read_family(store, branch, _Family(branch, only), most)

@@ -36,6 +36,7 @@ class _Facts:
         self.work = {(work.job, work.verb) for work in snapshot.work}
         self.purging = {job for job, verb in self.work if verb is Verb.PURGE}
         self.sessions = {session.id for session in snapshot.sessions}
+        self.links = {(edge.before, edge.after) for edge in snapshot.edges}
         self.into: dict[JobId, list[Edge]] = {}
         for edge in snapshot.edges:
             self.into.setdefault(edge.after, []).append(edge)
@@ -194,7 +195,7 @@ def _check_array(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"its barrier {row.barrier} is not among its children"
     if any((edge.kind is Kind.CHILD) != (edge.place >= 0) for edge in edges):
         yield "an edge that is no child's stands among its children, or the other way round"
-    if row.parent is not None and all(edge.before != row.id for edge in facts.into.get(row.parent, [])):
+    if row.parent is not None and (row.id, row.parent) not in facts.links:
         yield f"no edge leads into its parent {row.parent}, so a cancel would not find it"
 
 

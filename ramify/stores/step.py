@@ -389,8 +389,10 @@ class Step:
         return finished
 
     def _drain_retry(self, work: Work) -> bool:
-        here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1, bad=True))
         [row] = self.load([work.job])
+        if row.cancelled:
+            return True  # a cancel came after the retry
+        here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1, bad=True))
         for before in self.load(dict.fromkeys(edge.before for edge in here)):
             if before.tree == row.tree:
                 self._retry(before)

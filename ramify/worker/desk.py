@@ -16,6 +16,7 @@ from ramify.errors import NotFound, TooLarge
 from ramify.ids import make_session_id
 from ramify.model import (
     ENDED,
+    Again,
     Back,
     Beat,
     Claim,
@@ -180,6 +181,10 @@ class Desk:
     def add(self, outcome: Outcome) -> None:
         """Accept an outcome; remember until when a job of ours may come back."""
         self.outcomes.append(outcome)
+        failure = getattr(outcome, "failure", None)
+        if failure is not None:
+            again = ", and is tried again" if isinstance(outcome, Again) else ""
+            _log.info("job %s failed: %s%s", outcome.job, failure.message, again)
         delay = getattr(outcome, "delay", None)
         if delay is not None:
             self.patience = max(self.patience, clock() + delay + 1.0)

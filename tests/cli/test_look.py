@@ -96,6 +96,18 @@ def test_the_depth_is_limited(app: Ramify, ask: Command) -> None:
     assert shape(ask("tree", tree.id, "--depth", "1").out) == ["waiting   group", "└─ waiting   group  (… 1 below)"]
 
 
+def test_a_level_with_very_many_lines_is_not_opened(app: Ramify, ask: Command) -> None:
+    """Even if every job has a name of its own, a tree is not more than some thousand lines."""
+    boxes = [[job(double, n).options(label=f"{box}.{n}") for n in range(35)] for box in range(35)]
+    full = [[group(node, label=f"in {node.how.label}") for node in box] for box in boxes]
+    tree = app.enqueue(group(*(group(*box, label=f"box {number}") for number, box in enumerate(full))))
+
+    lines = shape(ask("tree", tree.id).out)
+
+    assert len(lines) == 1 + 35 + 35 * 35
+    assert lines[-1] == "   └─ waiting   in 34.34  (… 1 below)"
+
+
 def test_arguments_and_what_a_group_waits_for_are_in_the_tree(app: Ramify, ask: Command) -> None:
     """A node that was only an argument, or only in `after`, hangs under the job that named it."""
     whole = group(job(double, 1)).options(

@@ -205,8 +205,8 @@ class Desk:
         self.store.enter(Session(session, pid=os.getpid()))
 
     def exchange(self, *outcomes: Outcome, session: str = "s", **want: Any) -> Exchange:
-        """Report and claim; remember what was claimed."""
-        reply = self.store.exchange(session, outcomes, Want(**want))
+        """Report, and claim what is wanted, by default nothing; remember what was claimed."""
+        reply = self.store.exchange(session, outcomes, Want(**{"ends": 0, **want}))
         for claim in reply.claims:
             self.claims[self.labels[claim.row.id]] = claim
         return reply
@@ -215,7 +215,7 @@ class Desk:
         """Claim jobs; return their labels in order."""
         if "queues" in want:
             want["queues"] = tuple(want["queues"])
-        reply = self.exchange(session=session, n=n, **want)
+        reply = self.exchange(session=session, n=n, **{"ends": EVERYTHING, **want})
         return [self.labels[claim.row.id] for claim in reply.claims]
 
     def ended(self, label: str, state: State = State.DONE) -> Ended:
@@ -229,15 +229,20 @@ class Desk:
             return Ended(row.id, row.attempt, state, VALUE)
         return Ended(row.id, row.attempt, state, None, FAILURE)
 
-    def grown(self, label: str, batch: Batch, then: Step = Step.END) -> Grown:
+    def grown(self, label: str, batch: Batch, then: str = Step.END) -> Grown:
         """Return the report of a claimed job that adds a batch."""
         row = self.claims[label].row
-        return Grown(row.id, row.attempt, batch, then, VALUE if then is Step.END else None)
+        return Grown(row.id, row.attempt, batch, Step(then), VALUE if then == Step.END else None)
 
-    def again(self, label: str, delay: float = 0.0, charge: Charge = Charge.TRY) -> Again:
+    def needs(self, label: str, *befores: str) -> Batch:
+        """Return edges from stored jobs into a job, as needs are."""
+        edges = [Edge(self.ids[label], -n, self.ids[before], Kind.AFTER) for n, before in enumerate(befores, 1)]
+        return Batch(edges=edges, into=self.ids[label])
+
+    def again(self, label: str, delay: float = 0.0, charge: str = Charge.TRY) -> Again:
         """Return the report of a claimed job that is tried again."""
         row = self.claims[label].row
-        return Again(row.id, row.attempt, delay, charge, FAILURE)
+        return Again(row.id, row.attempt, delay, Charge(charge), FAILURE)
 
     def back(self, label: str) -> Back:
         """Return the report of a claimed job that was not started."""
@@ -246,7 +251,7 @@ class Desk:
 
     def end(self, *labels: str, state: State = State.DONE, session: str = "s") -> None:
         """End claimed jobs; the store must accept that."""
-        reply = self.exchange(*[self.ended(label, state) for label in labels], session=session, n=0, ends=0)
+        reply = self.exchange(*[self.ended(label, state) for label in labels], session=session)
         assert {} == reply.refused
 
     def run(self, *labels: str, state: State = State.DONE) -> None:

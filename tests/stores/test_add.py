@@ -233,7 +233,7 @@ def test_a_tree_of_100_000_children_is_added_worked_and_purged(store: Store, des
 
     worked = 0
     outcomes: list[Outcome] = []
-    while (reply := desk.exchange(*outcomes, n=1000)).claims or reply.more:
+    while (reply := desk.exchange(*outcomes, n=1000, ends=1000)).claims or reply.more:
         worked += len(reply.claims)
         outcomes = [desk.ended(desk.labels[claim.row.id]) for claim in reply.claims]
     moved = desk.move(Verb.PURGE, "top")

@@ -170,11 +170,12 @@ def _translate(error: BaseException, path: pathlib.Path) -> BaseException:
             return StoreFull(f"no room left for {path}; free some space, and the same call succeeds")
         if "readonly" in text or "unable to open" in text:
             return StoreDown(f"{path} cannot be written by this user; change its owner or mode")
-        return StoreDown(f"{path}: {text}")
-    if isinstance(error, sqlite3.DatabaseError):
-        if "not a database" in text:
-            return BadStore(f"{path} is not an SQLite database; name another file for ramify's jobs")
-        return StoreDown(f"{path}: {text}")
+        # Anything else but these two is a mistake of ours; waiting would not mend it.
+        return StoreDown(f"{path}: {text}") if "locked" in text or "disk I/O" in text else error
+    if isinstance(error, sqlite3.DatabaseError) and "not a database" in text:
+        return BadStore(f"{path} is not an SQLite database; name another file for ramify's jobs")
+    if isinstance(error, sqlite3.DatabaseError) and "malformed" in text:
+        return BadStore(f"{path} is damaged ({text}); restore a copy, or recover it with sqlite3's .recover")
     if isinstance(error, OSError) and not isinstance(error, RamifyError):
         return StoreDown(f"{path}: {error.strerror}")
     return error

@@ -81,7 +81,7 @@ class Sqlite(Engine):
         after, place = (start.after, start.place) if start else FIRST
         with self._file.reading() as connection:
             if out:
-                values = (asked, after, place, bad, size, start.before if start else "")
+                values = (asked, start.before if start else "", after, place, bad, size)
                 found = connection.execute(SQL["edges.out of these"], values)
             else:
                 found = connection.execute(SQL["edges.into these"], (asked, after, place, bad, size))

@@ -132,7 +132,9 @@ class SqliteTables:
         return [id for (id,) in self._ask("rows.members", tree, n)]
 
     def is_over(self, tree: JobId) -> bool:
-        return not self._ask("rows.unfinished member", tree) and not self._ask("rows.edge out of tree", tree)
+        if self._ask("rows.unfinished member", tree):
+            return False
+        return self._connection.execute(SQL["rows.edge out of tree"], {"tree": tree}).fetchone() is None
 
     # Edges
 
@@ -160,7 +162,8 @@ class SqliteTables:
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
         asked = _to_json([(outcome.job, outcome.state, outcome.attempt) for outcome in outcomes]).decode()
-        found = self._connection.execute(SQL["end.end"], (asked, session, self.now())).fetchall()
+        values = {"outcomes": asked, "session": session, "now": self.now()}
+        found = self._connection.execute(SQL["end.end"], values).fetchall()
         # An earlier try, or a cancel that came too late, may have left a failure.
         marred = {id: attempt > 1 or marked for id, attempt, _, marked in found}
         self._tell_all("end.no deadline", [(id,) for id, _, limit, _ in found if limit is not None])
@@ -193,18 +196,20 @@ class SqliteTables:
         alike: dict[State, list[JobId]] = {}
         for id, end in ended.items():
             alike.setdefault(end, []).append(id)
-        asked = [(_ids(sorted(ids)), end.value, *beyond, *upto) for end, ids in alike.items()]
+        between = {"from_job": beyond[0], "from_place": beyond[1], "upto_job": upto[0], "upto_place": upto[1]}
+        asked = [{"jobs": _ids(sorted(ids)), "end": end.value, **between} for end, ids in alike.items()]
+        tell = self._connection.execute
         first_bad: set[JobId] = set()
         for values in asked:
-            if values[1] != State.DONE:
-                first_bad.update(id for (id,) in self._ask("settle.first bad", *values))
+            if values["end"] != State.DONE:
+                first_bad.update(id for (id,) in tell(SQL["settle.first bad"], values))
         for values in asked:
-            self._tell("settle.rows", *values)
-            self._tell("settle.edges", *values)
+            tell(SQL["settle.rows"], values)
+            tell(SQL["settle.edges"], values)
         return sorted(first_bad)
 
     def start(self, session: SessionId, ids: Sequence[JobId]) -> list[Claim]:
-        self._connection.execute(SQL["claim.start"], (_ids(ids), session, self.now()))
+        self._connection.execute(SQL["claim.start"], (session, self.now(), _ids(ids)))
         return self._claims(ids)
 
     def _claims(self, ids: Sequence[JobId]) -> list[Claim]:
@@ -229,7 +234,8 @@ class SqliteTables:
         return [(priority, tree, id, lane) for priority, tree, id in found]
 
     def running_by_lane(self) -> dict[Lane, int]:
-        return {self._lanes[lane]: n for lane, n in self._ask("claim.running")}
+        lanes = self.refresh_lanes()
+        return {lanes[lane]: n for lane, n in self._ask("claim.running")}
 
     def wake_due(self, n: int) -> None:
         self._tell("claim.due", self.now(), n)

@@ -12,9 +12,9 @@ ORDER BY priority DESC, tree, id LIMIT ?
 SELECT lane, count(*) FROM job WHERE state = 'running' AND step = 'run' AND bads = 0 GROUP BY lane
 
 --: start
-UPDATE job SET state = 'running', session = ?2, attempt = attempt + 1,
-    started = CASE WHEN step = 'run' AND bads = 0 THEN ?3 ELSE started END
-WHERE id IN (SELECT value FROM json_each(?1))
+UPDATE job SET state = 'running', session = ?, attempt = attempt + 1,
+    started = CASE WHEN step = 'run' AND bads = 0 THEN ? ELSE started END
+WHERE id IN (SELECT value FROM json_each(?))
 
 --: read
 SELECT p.args, p.policy, p.takes, j.* FROM json_each(?) CROSS JOIN job j ON j.id = value

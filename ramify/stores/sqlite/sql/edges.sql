@@ -16,17 +16,17 @@ WHERE before = ? AND (after, place) > (?, ?) ORDER BY after, place LIMIT ?
 
 --: into these
 SELECT e.after, e.place, e.before, e.kind, e.asks, e.slots, e.verdict
-FROM json_each(?1) CROSS JOIN edge e ON e.after = value
-WHERE (e.after, e.place) > (?2, ?3) AND (?4 = 0 OR e.verdict IS NOT NULL
+FROM json_each(?) CROSS JOIN edge e ON e.after = value
+WHERE (e.after, e.place) > (?, ?) AND (? = 0 OR e.verdict IS NOT NULL
     AND CASE WHEN e.kind = 'child' THEN e.verdict <> 'done' ELSE e.asks <> 'ended' AND e.asks <> e.verdict END)
-ORDER BY e.after, e.place LIMIT ?5
+ORDER BY e.after, e.place LIMIT ?
 
 --: out of these
 SELECT e.after, e.place, e.before, e.kind, e.asks, e.slots, e.verdict
-FROM json_each(?1) CROSS JOIN edge e ON e.before = value
-WHERE (e.before, e.after, e.place) > (?6, ?2, ?3) AND (?4 = 0 OR e.verdict IS NOT NULL
+FROM json_each(?) CROSS JOIN edge e ON e.before = value
+WHERE (e.before, e.after, e.place) > (?, ?, ?) AND (? = 0 OR e.verdict IS NOT NULL
     AND CASE WHEN e.kind = 'child' THEN e.verdict <> 'done' ELSE e.asks <> 'ended' AND e.asks <> e.verdict END)
-ORDER BY e.before, e.after, e.place LIMIT ?5
+ORDER BY e.before, e.after, e.place LIMIT ?
 
 --: slots
 SELECT after, place, before, kind, asks, slots, verdict FROM edge

@@ -2,10 +2,10 @@
 -- running jobs for each reported one: the report leads, the row is found by id.
 
 --: end
-UPDATE job SET state = o.state, session = NULL, ended = ?3
+UPDATE job SET state = o.state, session = NULL, ended = :now
 FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
-    json_extract(value, '$[2]') AS attempt FROM json_each(?1)) AS o
-WHERE job.id = o.id AND +job.state = 'running' AND +job.session = ?2 AND job.attempt = o.attempt
+    json_extract(value, '$[2]') AS attempt FROM json_each(:outcomes)) AS o
+WHERE job.id = o.id AND +job.state = 'running' AND +job.session = :session AND job.attempt = o.attempt
 RETURNING job.id, job.attempt, job.lasts, job.cancelled
 
 --: no deadline
@@ -27,7 +27,7 @@ INSERT INTO result (job, failure) VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET 
 UPDATE result SET failure = NULL WHERE job = ?
 
 --: progress
-INSERT INTO result (job, percent, status) SELECT id, ?1, ?2 FROM job WHERE id = ?3 AND session = ?4
+INSERT INTO result (job, percent, status) SELECT id, ?, ? FROM job WHERE id = ? AND session = ?
 ON CONFLICT (job) DO UPDATE SET percent = excluded.percent, status = excluded.status
 
 --: read

@@ -19,9 +19,9 @@ SELECT id FROM job WHERE tree = ? AND parent IS NOT NULL ORDER BY id LIMIT ?
 SELECT 1 FROM job WHERE tree = ? AND parent IS NOT NULL AND state IN ('held', 'waiting', 'ready', 'running') LIMIT 1
 
 --: edge out of tree
-SELECT 1 FROM (SELECT id FROM job WHERE tree = ?1 AND parent IS NOT NULL UNION ALL SELECT ?1) p
+SELECT 1 FROM (SELECT id FROM job WHERE tree = :tree AND parent IS NOT NULL UNION ALL SELECT :tree) p
 CROSS JOIN edge e ON e.before = p.id CROSS JOIN job s ON s.id = e.after
-WHERE s.tree <> ?1 LIMIT 1
+WHERE s.tree <> :tree LIMIT 1
 
 --: forget edges into
 DELETE FROM edge WHERE after IN (SELECT value FROM json_each(?))

@@ -1,0 +1,224 @@
+"""Growing: a running job adds work, in the same step in which it is reported."""
+
+from ramify.model import Batch, Refusal, State, Verb
+from ramify.node import Ref
+from tests.stores.kit import Desk, leaf, tree
+
+
+def test_a_job_is_done_when_what_it_spawned_is_done(desk: Desk) -> None:
+    """Spawned children run after the body; then the job ends without running again."""
+    desk.add(leaf("a"))
+    desk.claim()
+
+    desk.exchange(desk.grown("a", desk.batch(leaf("one"), leaf("two"), into="a")))
+
+    assert {"a": "waiting", "one": "ready", "two": "ready"} == desk.states()
+    assert ["one", "two", "a"] == desk.work()
+    assert "done" == desk.state("a")
+
+
+def test_a_spawned_child_that_fails_fails_the_job(desk: Desk) -> None:
+    """The end of a job whose body is over is decided by its children."""
+    desk.add(leaf("a"))
+    desk.claim()
+    desk.exchange(desk.grown("a", desk.batch(leaf("child"), into="a")))
+
+    desk.work(fail=["child"])
+
+    assert {"a": "failed", "child": "failed"} == desk.states()
+
+
+def test_a_job_runs_again_once_its_needs_are_met(desk: Desk) -> None:
+    """Needs are found when the job runs; it waits for them and then runs, and knows that it need not look again."""
+    desk.add(leaf("need"))
+    desk.add(leaf("a"))
+    desk.claim()
+    desk.exchange(desk.back("need"), desk.grown("a", desk.needs("a", "need"), then="run"))
+    before = desk.state("a")
+
+    order = desk.work()
+
+    assert ("waiting", ["need", "a"]) == (before, order)
+    assert (True, "done") == (desk.row("a").grown, desk.state("a"))
+
+
+def test_siblings_hold_up_the_parent(desk: Desk) -> None:
+    """What a child adds to its parent's array is waited for by the parent, and by what comes after the parent."""
+    desk.add(tree("top", tree("group", leaf("a"), leaf("b")).options(blocking=True), leaf("later")))
+    desk.claim(n=1)
+
+    desk.exchange(desk.grown("a", desk.batch(leaf("added"), into="group")))
+
+    assert ["a", "b", "added", "group", "later", "top"] == desk.work()
+    assert 3 == desk.row("group").size
+
+
+def test_jobs_added_in_the_step_in_which_the_last_sibling_ends_are_waited_for(desk: Desk) -> None:
+    """A blocking group whose last other child ends in the same exchange is not over: what was added counts."""
+    desk.add(tree("top", tree("group", leaf("a"), leaf("b")).options(blocking=True), leaf("later")))
+    desk.claim()
+
+    desk.exchange(desk.ended("b"), desk.grown("a", desk.batch(leaf("added"), into="group")))
+    one_step = desk.states()
+    order = desk.work()
+
+    assert ("waiting", "waiting", "ready") == (one_step["group"], one_step["later"], one_step["added"])
+    assert ["a", "added", "group", "later", "top"] == order
+
+
+def test_an_outdated_plan_is_refused(desk: Desk) -> None:
+    """When two jobs add to one array at once, the second is asked to plan again, and nothing of it is stored."""
+    desk.add(tree("group", leaf("a"), leaf("b")))
+    desk.claim()
+    first, second = desk.batch(leaf("one"), into="group"), desk.batch(leaf("two"), into="group")
+
+    reply = desk.exchange(desk.grown("a", first), desk.grown("b", second))
+    after = desk.states()
+    again = desk.exchange(desk.grown("b", desk.batch(leaf("two again"), into="group")))
+
+    assert {desk.ids["b"]: Refusal("changed")} == reply.refused
+    assert {"a": "ready", "b": "running", "group": "waiting", "one": "ready"} == after
+    assert {} == again.refused
+
+
+def test_an_unknown_predecessor_refuses_the_whole_outcome(desk: Desk) -> None:
+    """A grown outcome that names a job which is not stored counts for nothing, and says why."""
+    desk.add(leaf("a"))
+    desk.claim()
+
+    reply = desk.exchange(desk.grown("a", desk.batch(leaf("child").options(after=Ref("0" * 26)), into="a")))
+
+    [refusal] = reply.refused.values()
+    assert ("bad", True) == (refusal.kind, "so nothing can wait for it" in refusal.reason)
+    assert {"a": "running"} == desk.states()
+
+
+def test_a_need_that_waits_for_the_job_is_refused(desk: Desk) -> None:
+    """A job cannot wait for what can only run after it: refused with the path."""
+    desk.add(tree("top", leaf("a"), task="m:top"))
+    desk.claim()
+
+    reply = desk.exchange(desk.grown("a", desk.needs("a", "top"), then="run"))
+
+    [refusal] = reply.refused.values()
+    assert ("bad", True) == (refusal.kind, f"{desk.ids['top']} → {desk.ids['a']}" in refusal.reason)
+
+
+def test_a_cancelled_job_adds_nothing(desk: Desk) -> None:
+    """What a job reports to add after it was cancelled is not added; it ends cancelled."""
+    desk.add(leaf("a"))
+    desk.claim()
+    desk.move(Verb.CANCEL, "a")
+
+    reply = desk.exchange(desk.grown("a", desk.batch(leaf("child"), into="a")))
+
+    assert ({}, {"a": "cancelled"}) == (reply.refused, desk.states())
+
+
+def test_nothing_is_added_to_a_cancelled_parent(desk: Desk) -> None:
+    """A tree that is cancelled while it grows does not grow any more."""
+    desk.add(tree("top", tree("group", leaf("a")), leaf("b")))
+    desk.claim()
+    siblings = desk.batch(leaf("sibling"), into="group")
+    children = desk.batch(leaf("child"), into="b")
+    desk.start(Verb.CANCEL, "top")
+
+    reply = desk.exchange(desk.grown("a", siblings), desk.grown("b", children))
+    desk.drain()
+    desk.work()
+
+    assert {} == reply.refused
+    assert {"cancelled"} == set(desk.states().values())
+
+
+def test_what_a_held_tree_grows_is_held_with_it(desk: Desk) -> None:
+    """A tree that was put on hold while a job ran does not start what that job adds."""
+    desk.add(tree("top", leaf("a"), leaf("b")))
+    desk.claim(n=1)
+    desk.move(Verb.HOLD, "top")
+
+    desk.exchange(desk.grown("a", desk.batch(leaf("child"), into="a")))
+    held = desk.claim()
+    desk.move(Verb.RELEASE, "top")
+
+    assert [] == held
+    assert ["b", "child", "a", "top"] == desk.work()
+
+
+def test_a_batch_planned_on_hold_can_be_reported_after_the_release(desk: Desk) -> None:
+    """Reporting does not change the batch: repeated after a release, it does not bring the hold back."""
+    desk.add(tree("top", leaf("a"), leaf("b")))
+    desk.claim(n=1)
+    desk.move(Verb.HOLD, "top")
+    batch = desk.batch(leaf("child"), into="a")
+    before = [row.hold for row in batch.rows]
+
+    desk.exchange(desk.grown("a", batch))
+
+    assert before == [row.hold for row in batch.rows]
+
+
+def test_nothing_is_added_to_a_parent_that_does_not_wait(desk: Desk) -> None:
+    """A job that was only named, failed and was retried cannot add siblings once its parent runs, or is over."""
+    named = leaf("named")
+    desk.add(leaf("top").options(after=named, when="ended"))
+    desk.run("named", state=State.FAILED)
+    desk.claim()
+    desk.move(Verb.RETRY, "named")
+    desk.claim()
+
+    while_it_runs = desk.exchange(desk.grown("named", desk.batch(leaf("x"), into="top")))
+    desk.end("top")
+    once_it_is_over = desk.exchange(desk.grown("named", desk.batch(leaf("y"), into="top")))
+
+    assert ["bad", "bad"] == [reply.refused[desk.ids["named"]].kind for reply in (while_it_runs, once_it_is_over)]
+    assert {"named": "running", "top": "done"} == desk.states()
+
+
+def test_added_jobs_see_the_array_as_it_is(desk: Desk) -> None:
+    """`previous` and the last blocking sibling are those of the stored array."""
+    desk.add(tree("group", leaf("a"), leaf("b").options(blocking=True)))
+    desk.claim(n=1)
+
+    desk.exchange(desk.grown("a", desk.batch(leaf("c", previous=True), leaf("d"), into="group")))
+
+    edges = [(edge.before, edge.slots) for edge in desk.store.edges([desk.ids["c"]])]
+    assert [(desk.ids["b"], [["*"]])] == edges
+    assert [desk.ids["b"]] == [edge.before for edge in desk.store.edges([desk.ids["d"]])]
+    assert (4, desk.ids["d"], desk.ids["b"]) == (desk.row("group").size, desk.row("group").last, desk.row("group").barrier)
+
+
+def test_a_project_document_grows_the_job_that_was_submitted_for_it(desk: Desk) -> None:
+    """A job may grow any tree under itself, with groups and joins of its own."""
+    desk.add(leaf("plan"))
+    desk.claim()
+    nodes = [tree("g1", leaf("x"), leaf("y")).options(blocking=True), tree("g2", leaf("z"), tree("g3", leaf("w")))]
+
+    desk.exchange(desk.grown("plan", desk.batch(*nodes, into="plan")))
+    order = desk.work()
+
+    assert order.index("g1") < min(order.index(name) for name in ("z", "w"))
+    assert ["plan"] == order[-1:]
+
+
+def test_an_edge_into_a_grown_job_takes_a_place_of_its_own(desk: Desk) -> None:
+    """Predecessors that are added later stand below the earlier ones."""
+    desk.add(leaf("n1"))
+    desk.add(leaf("n2"))
+    desk.add(leaf("a").options(after=desk.ref("n1")))
+    desk.run("n1")
+    desk.claim(tasks=frozenset({"m:a"}))
+
+    desk.exchange(desk.grown("a", desk.needs("a", "n1", "n2"), then="run"))
+
+    assert [-3, -2, -1] == [edge.place for edge in desk.store.edges([desk.ids["a"]])]
+
+
+def test_an_empty_spawn_ends_the_job(desk: Desk) -> None:
+    """A job that adds nothing is ended like one that did."""
+    desk.add(leaf("a"))
+    desk.claim()
+
+    desk.exchange(desk.grown("a", Batch(into=desk.ids["a"])))
+
+    assert ["a"] == desk.work()

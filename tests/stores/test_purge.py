@@ -1,0 +1,122 @@
+"""Purging: a tree that is over is forgotten, and nothing that anyone still needs."""
+
+import pytest
+
+from ramify.errors import NotFound
+from ramify.model import Unless, Verb
+from tests.stores.kit import Desk, leaf, tree
+
+
+def test_a_tree_that_is_over_is_forgotten(desk: Desk) -> None:
+    """Of a purged tree nothing remains."""
+    desk.add(tree("top", tree("group", leaf("a"), leaf("b")), leaf("c"), marks=("red",)), request="r")
+    desk.work()
+
+    moved = desk.move(Verb.PURGE, "top")
+
+    snapshot = desk.store.snapshot()
+    assert (1, [], [], {}, []) == (moved, snapshot.rows, snapshot.edges, snapshot.results, snapshot.work)
+    assert {} == desk.add(leaf("again"), request="r")
+
+
+def test_a_tree_with_an_unfinished_job_stays(desk: Desk) -> None:
+    """Nothing is forgotten of a tree that is not over, whatever its root says."""
+    desk.add(tree("top", leaf("a")))
+    desk.claim()
+    desk.move(Verb.CANCEL, "top")
+
+    assert (0, 2) == (desk.move(Verb.PURGE, "top"), len(desk.rows()))
+
+
+def test_only_roots_are_purged(desk: Desk) -> None:
+    """A part of a tree is not forgotten alone."""
+    desk.add(tree("top", leaf("a")))
+    desk.work()
+
+    assert (0, 2) == (desk.move(Verb.PURGE, "a"), len(desk.rows()))
+
+
+def test_a_tree_that_others_come_after_stays(desk: Desk) -> None:
+    """A job that another tree depends on is kept, with its result, until that tree is gone."""
+    desk.add(leaf("first"))
+    desk.add(leaf("second", desk.ref("first")))
+    desk.work()
+
+    before = desk.move(Verb.PURGE, "first")
+    desk.move(Verb.PURGE, "second")
+
+    assert (0, 1) == (before, desk.move(Verb.PURGE, "first"))
+    assert [] == desk.rows()
+
+
+def test_what_is_being_purged_can_not_be_waited_for(desk: Desk) -> None:
+    """An edge from a job of a tree that is going is refused."""
+    desk.add(tree("top", leaf("a"), leaf("b"), leaf("c")))
+    desk.work()
+    desk.start(Verb.PURGE, "top")
+
+    with pytest.raises(NotFound):
+        desk.add(leaf("late").options(after=desk.ref("a")))
+
+    desk.drain()
+    assert [] == desk.rows()
+
+
+def test_what_is_being_purged_is_not_found_by_its_mark(desk: Desk) -> None:
+    """A job that would stand for a new one does not, once its tree is going: the new one is added."""
+    desk.add(tree("top", leaf("old", marks=("red",)), leaf("b"), leaf("c")))
+    desk.work()
+    desk.start(Verb.PURGE, "top")
+
+    aliases = desk.add(tree("new top", leaf("new", unless=Unless("red", 60.0))))
+    desk.drain()
+
+    assert ({}, {"new", "new top"}) == (aliases, desk.states().keys())
+
+
+def test_what_is_being_purged_is_left_alone(desk: Desk) -> None:
+    """A tree that is going cannot be retried, held or cancelled any more."""
+    desk.add(tree("top", leaf("a"), leaf("b"), leaf("c")))
+    desk.work(fail=["a"])
+    desk.start(Verb.PURGE, "top")
+
+    moved = [desk.start(verb, "a", "top") for verb in (Verb.RETRY, Verb.CANCEL, Verb.HOLD, Verb.RELEASE)]
+    desk.drain()
+
+    assert ([0, 0, 0, 0], []) == (moved, desk.rows())
+
+
+def test_a_retry_that_came_first_saves_the_tree(desk: Desk) -> None:
+    """A purge that is reached after a retry in another tree has opened this one forgets nothing."""
+    desk.add(leaf("other"))
+    desk.add(tree("top", leaf("a").options(after=desk.ref("other"))))
+    desk.work(fail=["other"])
+    desk.start(Verb.RETRY, "other")
+    desk.start(Verb.PURGE, "top")
+
+    desk.drain()
+
+    assert {"other": "ready", "a": "waiting", "top": "waiting"} == desk.states()
+    desk.work()
+    assert {"done"} == set(desk.states().values())
+
+
+def test_a_purge_takes_what_was_still_to_be_done(desk: Desk) -> None:
+    """A cancel that was on its way through a tree is gone with it."""
+    desk.add(tree("top", *[tree(f"g{number}", leaf(f"a{number}")) for number in range(4)]))
+    desk.work(fail=["a1"])
+    desk.start(Verb.CANCEL, "top")
+    desk.start(Verb.PURGE, "top")
+
+    desk.drain()
+
+    snapshot = desk.store.snapshot()
+    assert ([], [], []) == (snapshot.rows, snapshot.edges, snapshot.work)
+
+
+def test_a_job_that_ended_cancelled_and_blocks_nobody_is_forgotten(desk: Desk) -> None:
+    """A cancelled tree is over like any other."""
+    desk.add(tree("top", leaf("a"), leaf("b")))
+    desk.move(Verb.CANCEL, "top")
+
+    assert (1, []) == (desk.move(Verb.PURGE, "top"), desk.rows())
