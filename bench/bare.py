@@ -41,7 +41,9 @@ def serve(line: Connection) -> None:
 def claim(store: sqlite3.Connection) -> list[tuple[int, bytes]]:
     """Take the next jobs."""
     ids = sorted(id for (id,) in store.execute(CLAIM, (BATCH,)))
-    return store.execute("SELECT id, args FROM payload WHERE id IN (SELECT value FROM json_each(?))", (str(ids),)).fetchall()
+    return store.execute(
+        "SELECT id, args FROM payload WHERE id IN (SELECT value FROM json_each(?))", (str(ids),)
+    ).fetchall()
 
 
 def end(store: sqlite3.Connection, results: list[tuple[int, bytes]]) -> None:

@@ -86,7 +86,7 @@ def run(rounds: int, small: bool) -> dict[str, object]:
         "figures": measure.summary(figures) | measure.summary(held),
         "ratios": {
             "chain: ramify / huey": measure.ratio(figures, chained, f"{chained}, huey, fsync"),
-            f"cost of a job at {many:,} / at {few:,} stored": measure.ratio(held, f"{few:,} stored", f"{many:,} stored"),
+            f"cost at {many:,} / at {few:,} stored": measure.ratio(held, f"{few:,} stored", f"{many:,} stored"),
         },
         "bytes a job": work_off(group(*[job(tasks.noop, i) for i in range(n)]), n)[1],
     }

@@ -46,7 +46,8 @@ def percentile(values: list[float], share: float) -> float:
 def facts() -> dict[str, Any]:
     """Return what the figures were measured on."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ask = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "cpu": model.partition(": ")[2],
         "cores": os.cpu_count(),

@@ -18,7 +18,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 @contextmanager
 def worker(folder: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker with two children beside this process."""
-    command = [sys.executable, "-m", "ramify.cli", "worker", "bench.tasks", "-n", "2", "--url", f"sqlite:///{folder}/jobs.db"]
+    url = f"sqlite:///{folder}/jobs.db"
+    command = [sys.executable, "-m", "ramify.cli", "worker", "bench.tasks", "-n", "2", "--url", url]
     process = subprocess.Popen(command, cwd=measure.ROOT.parent, stderr=subprocess.DEVNULL)
     try:
         yield process
@@ -85,10 +86,11 @@ def run(rounds: int, small: bool) -> dict[str, object]:
             return float(peers.huey("wait", Path(folder), n, True))
 
     figures = measure.interleave(rounds, {"ramify": lambda: waits(n), "huey, fsync": huey})
+    many, seconds = (20_000, 2) if small else (1_000_000, 20)
     return {
         "starts": [starts(n) for _ in range(rounds)],
         "enqueue and wait, operations/s": measure.summary(figures),
         "ratios": {"enqueue and wait: ramify / huey": measure.ratio(figures, "ramify", "huey, fsync")},
-        "idle, 1,000 stored": idle(1_000, 2 if small else 20),
-        "idle, many stored": {"stored": 20_000 if small else 1_000_000} | idle(20_000 if small else 1_000_000, 2 if small else 20),
+        "idle, 1,000 stored": idle(1_000, seconds),
+        f"idle, {many:,} stored": idle(many, seconds),
     }

@@ -46,8 +46,7 @@ def arrive(
     rows, edges = batch.rows, batch.edges
     if aliases:
         rows = [_with_children_renamed(row, aliases) for row in rows if row.id not in aliases]
-        # What a replaced row would have waited for, as a later sibling of a blocking one, is not waited for.
-        edges = [_started_at(edge, aliases.get(edge.before)) for edge in edges if edge.after not in aliases]
+        edges = [_started_at(edge, aliases.get(edge.before)) for edge in edges]
     if batch.into is not None and lowest_place < 0:
         edges = [_moved_below(edge, lowest_place) if edge.after == batch.into else edge for edge in edges]
     arrival = Arrival(rows, edges)

@@ -93,10 +93,12 @@ class Step:
     def insert(self, batch: Batch) -> dict[JobId, JobId]:
         """Store a batch whose conditions hold; return its aliases."""
         tables = self.tables
-        found = {id: tables.find_marked(unless) for id, unless in batch.unless.items()}
-        aliases = {id: job for id, job in found.items() if job is not None}
+        found = {id: job for id, unless in batch.unless.items() if (job := tables.find_marked(unless)) is not None}
+        purging = tables.purging() if found else set()
+        going = {row.id for row in self.load(found.values()) if row.tree in purging}
+        aliases = {id: job for id, job in found.items() if job not in going}
         befores = self.load(ids := stored_befores(batch, aliases))
-        purging = tables.purging() if befores else set()
+        purging = purging or tables.purging() if befores else set()
         if len(befores) < len(ids) or any(row.tree in purging for row in befores):
             known = {row.id for row in befores if row.tree not in purging}
             raise NotFound(f"job {min(set(ids) - known)} is not stored (any more), so nothing can wait for it")

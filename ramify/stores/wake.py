@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import wait as wait_for_any
 from typing import Any
 
@@ -20,20 +21,16 @@ class Bell:
             return
         with self._lock:
             for _, far in self._ends.values():
-                try:
-                    far.send(b"!", socket.MSG_DONTWAIT)
-                except OSError:
-                    pass  # its buffer is full of rings already, or it was just closed
+                with suppress(OSError):  # its buffer is full of rings already, or it was just closed
+                    far.send(b"!")
 
     def wait(self, timeout: float, also: Sequence[Any] = ()) -> bool:
         """Sleep until a ring, until one of `also` can be read, or for `timeout` seconds; return whether it rang."""
         near, _ = self._ends.get(threading.get_ident()) or self._enter()
         ready = wait_for_any([near, *also], timeout)
         if near in ready:
-            try:
+            with suppress(BlockingIOError):
                 near.recv(4096)
-            except BlockingIOError:
-                pass
         return bool(ready)
 
     def close(self) -> None:
@@ -44,7 +41,8 @@ class Bell:
     def _enter(self) -> tuple[socket.socket, socket.socket]:
         """Give this thread its ends, and take those of threads that are gone."""
         ends = socket.socketpair()
-        ends[0].setblocking(False)
+        for end in ends:
+            end.setblocking(False)
         with self._lock:
             self._forget(self._ends.keys() - {thread.ident for thread in threading.enumerate()})
             self._ends[threading.get_ident()] = ends

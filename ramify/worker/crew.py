@@ -163,7 +163,7 @@ class Crew:
             self._hands.append(hand)
 
     def _is_fresh(self) -> bool:
-        """Tell whether a child must be a fresh Python: asked for, or because a fork could copy another thread's lock."""
+        """Tell whether a child must be a fresh Python: so asked, or because a fork could copy another thread's lock."""
         return self._fresh or (threading.active_count() > 1 and "__main__" not in self._tasks.modules)
 
     def _bury(self, hand: Hand, death: Death) -> None:

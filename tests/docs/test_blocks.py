@@ -31,7 +31,14 @@ def run(command: list[str] | str, folder: Path) -> str:
         "COLUMNS": "100",
     }
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, shell=isinstance(command, str), timeout=60
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        shell=isinstance(command, str),
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,11 +1,12 @@
 """Every store, alone and with slices of two rows, so that whatever is done in slices is cut somewhere."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ramify.stores.protocol import SLICE, Store
+from ramify.stores.protocol import SLICE
 from tests.stores.kit import STORES, Clock, Desk
 
 CASES = [(name, slice) for name in STORES for slice in (SLICE, 2)]
@@ -18,17 +19,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=CASES, ids=[name if slice == SLICE else f"{name}-in-slices" for name, slice in CASES])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    """An empty store."""
+def desk(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Desk]:
+    """A place to work with an empty store; whatever a test does, the store must be in order afterwards."""
     name, slice = request.param
-    store = STORES[name](tmp_path, clock, slice)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def desk(store: Store, clock: Clock) -> Iterator[Desk]:
-    """A place to work with the store; whatever a test does, the store must be in order afterwards."""
-    desk = Desk(store, clock)
-    yield desk
-    desk.check()
+    desk = Desk(partial(STORES[name], tmp_path, clock, slice), clock)
+    try:
+        yield desk
+        desk.check()
+    finally:
+        desk.store.close()

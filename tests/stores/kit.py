@@ -7,7 +7,6 @@ Jobs are named by their label: `desk.add(tree("top", leaf("a"), leaf("b")))`, `d
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ from ramify.graph.ends import decide_end
 from ramify.graph.plan import Into, plan
 from ramify.graph.sketch import sketch
 from ramify.model import (
-    ENDED,
     Again,
     Array,
     Back,
@@ -32,7 +30,6 @@ from ramify.model import (
     Grown,
     JobId,
     Kind,
-    Lane,
     Outcome,
     Page,
     Row,
@@ -40,7 +37,6 @@ from ramify.model import (
     Snapshot,
     State,
     Step,
-    Unless,
     Value,
     Verb,
     Want,
@@ -158,14 +154,21 @@ def _with(node: AnyNode, label: str, options: dict[str, Any]) -> AnyNode:
 class Desk:
     """One place from which a test adds, claims, reports and looks, with jobs by their labels."""
 
-    def __init__(self, store: Store, clock: Clock, session: str | None = "s") -> None:
-        self.store, self.clock = store, clock
+    def __init__(self, open_store: Callable[[], Store], clock: Clock, session: str | None = "s") -> None:
+        self.open_store, self.clock = open_store, clock
+        self.store = open_store()
         self.names = Names()
         self.ids: dict[str, JobId] = {}
         self.labels: dict[JobId, str] = {}
         self.claims: dict[str, Claim] = {}
         if session is not None:
             self.enter(session)
+
+    def reopen(self) -> None:
+        """Close the store and open it again, as a program does that ends and begins anew."""
+        if not isinstance(self.store, Memory):
+            self.store.close()
+            self.store = self.open_store()
 
     # Adding
 
@@ -252,7 +255,7 @@ class Desk:
     def end(self, *labels: str, state: State = State.DONE, session: str = "s") -> None:
         """End claimed jobs; the store must accept that."""
         reply = self.exchange(*[self.ended(label, state) for label in labels], session=session)
-        assert {} == reply.refused
+        assert reply.refused == {}
 
     def run(self, *labels: str, state: State = State.DONE) -> None:
         """Claim these ready jobs, and no other, and end them."""
@@ -281,7 +284,7 @@ class Desk:
         outcomes: list[Outcome] = []
         while True:
             reply = self.exchange(*outcomes, session=session, n=1, ends=1)
-            assert {} == reply.refused
+            assert reply.refused == {}
             found = [self.labels[claim.row.id] for claim in reply.claims]
             order += found
             outcomes = [self.ended(label, State.FAILED if label in fail else State.DONE) for label in found]
@@ -314,7 +317,7 @@ class Desk:
 
     def check(self) -> None:
         """Find nothing wrong."""
-        assert [] == find_violations(self.store.snapshot())
+        assert find_violations(self.store.snapshot()) == []
 
 
 def comparable(snapshot: Snapshot) -> Snapshot:

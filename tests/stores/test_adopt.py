@@ -18,7 +18,7 @@ def test_a_live_session_keeps_its_jobs(desk: Desk, clock: Clock) -> None:
         clock.advance(LEASE - 1)
         desk.store.beat("s", [])
 
-    assert [] == desk.store.adopt("other", 10)
+    assert desk.store.adopt("other", 10) == []
 
 
 def test_a_silent_session_loses_its_jobs(desk: Desk, clock: Clock) -> None:
@@ -56,9 +56,9 @@ def test_a_late_report_of_the_dead_is_refused(desk: Desk, clock: Clock) -> None:
     with pytest.raises(Lost):
         desk.exchange(outcome)
 
-    assert "running" == desk.state("a")
-    assert {} == desk.exchange(outcome, session="other").refused
-    assert "done" == desk.state("a")
+    assert desk.state("a") == "running"
+    assert desk.exchange(outcome, session="other").refused == {}
+    assert desk.state("a") == "done"
 
 
 def test_a_report_after_the_lease_but_before_adoption_counts(desk: Desk, clock: Clock) -> None:
@@ -67,7 +67,7 @@ def test_a_report_after_the_lease_but_before_adoption_counts(desk: Desk, clock: 
     desk.claim()
     clock.advance(LEASE + 1)
 
-    assert {} == desk.exchange(desk.ended("a")).refused
+    assert desk.exchange(desk.ended("a")).refused == {}
 
 
 def test_jobs_are_adopted_in_order_and_at_most_n(desk: Desk, clock: Clock) -> None:
@@ -82,7 +82,7 @@ def test_jobs_are_adopted_in_order_and_at_most_n(desk: Desk, clock: Clock) -> No
     first = [desk.labels[claim.row.id] for claim in desk.store.adopt("one", 2)]
     second = [desk.labels[claim.row.id] for claim in desk.store.adopt("two", 2)]
 
-    assert (["a", "b"], ["c"]) == (first, second)
+    assert (first, second) == (["a", "b"], ["c"])
 
 
 def test_who_adopts_is_alive(desk: Desk, clock: Clock) -> None:
@@ -95,7 +95,7 @@ def test_who_adopts_is_alive(desk: Desk, clock: Clock) -> None:
     adopted = desk.store.adopt("other", 10)
     reply = desk.exchange(desk.ended("a"), session="other")
 
-    assert (1, {}) == (len(adopted), reply.refused)
+    assert (len(adopted), reply.refused) == (1, {})
 
 
 def test_a_dead_session_cannot_adopt(desk: Desk) -> None:
@@ -118,7 +118,7 @@ def test_adopted_ends_are_ended_by_the_adopter(desk: Desk, clock: Clock) -> None
 
     desk.end("top", session="other")
 
-    assert "done" == desk.state("top")
+    assert desk.state("top") == "done"
 
 
 def test_an_adopted_job_is_refused_to_the_old_attempt_only(desk: Desk, clock: Clock) -> None:
@@ -136,4 +136,4 @@ def test_an_adopted_job_is_refused_to_the_old_attempt_only(desk: Desk, clock: Cl
     reply = desk.exchange(old, session="other")
 
     assert {desk.ids["a"]: Refusal("lost")} == reply.refused
-    assert (1, 2) == (desk.row("a").losses, desk.row("a").attempt)
+    assert (desk.row("a").losses, desk.row("a").attempt) == (1, 2)

@@ -12,7 +12,7 @@ def test_a_retried_job_waits_for_its_delay(desk: Desk, clock: Clock) -> None:
     early = desk.claim()
     clock.advance(5.0)
 
-    assert ([], ["a"]) == (early, desk.claim())
+    assert (early, desk.claim()) == ([], ["a"])
 
 
 def test_each_charge_is_counted_for_itself(desk: Desk) -> None:
@@ -25,7 +25,7 @@ def test_each_charge_is_counted_for_itself(desk: Desk) -> None:
     desk.exchange(desk.back("a"))
 
     row = desk.row("a")
-    assert (1, 1, 1, 5, "ready") == (row.tries, row.crashes, row.losses, row.attempt, row.state)
+    assert (row.tries, row.crashes, row.losses, row.attempt, row.state) == (1, 1, 1, 5, "ready")
 
 
 def test_the_failure_of_a_try_can_be_read(desk: Desk) -> None:
@@ -34,7 +34,7 @@ def test_the_failure_of_a_try_can_be_read(desk: Desk) -> None:
     desk.claim()
     desk.exchange(desk.again("a", delay=5.0))
 
-    assert (FAILURE, "ready") == (desk.failure("a"), desk.state("a"))
+    assert (desk.failure("a"), desk.state("a")) == (FAILURE, "ready")
 
 
 def test_a_cancelled_job_is_not_tried_again(desk: Desk) -> None:
@@ -45,7 +45,7 @@ def test_a_cancelled_job_is_not_tried_again(desk: Desk) -> None:
 
     desk.exchange(desk.again("a"), desk.back("b"))
 
-    assert {"a": "cancelled", "b": "cancelled", "top": "cancelled"} == desk.states()
+    assert desk.states() == {"a": "cancelled", "b": "cancelled", "top": "cancelled"}
 
 
 def test_a_job_given_back_is_claimed_again_at_once(desk: Desk) -> None:
@@ -55,7 +55,7 @@ def test_a_job_given_back_is_claimed_again_at_once(desk: Desk) -> None:
 
     reply = desk.exchange(desk.back("a"), n=1)
 
-    assert [2] == [claim.row.attempt for claim in reply.claims]
+    assert [claim.row.attempt for claim in reply.claims] == [2]
 
 
 def test_a_charged_try_forgets_that_its_needs_were_met(desk: Desk) -> None:
@@ -71,7 +71,7 @@ def test_a_charged_try_forgets_that_its_needs_were_met(desk: Desk) -> None:
     desk.exchange(desk.again("a"))
     grown.append(desk.row("a").grown)
 
-    assert [True, True, False] == grown
+    assert grown == [True, True, False]
 
 
 def test_a_job_that_failed_for_good_dooms_what_waits_for_it(desk: Desk) -> None:
@@ -83,4 +83,4 @@ def test_a_job_that_failed_for_good_dooms_what_waits_for_it(desk: Desk) -> None:
     desk.end("a", state=State.FAILED)
     desk.work()
 
-    assert {"a": "failed", "top": "failed"} == desk.states()
+    assert desk.states() == {"a": "failed", "top": "failed"}

@@ -11,7 +11,7 @@ def test_a_cancelled_tree_never_runs(desk: Desk) -> None:
     moved = desk.move(Verb.CANCEL, "top")
 
     assert (1, {"cancelled"}) == (moved, set(desk.states().values()))
-    assert [] == desk.work()
+    assert desk.work() == []
 
 
 def test_a_running_job_is_only_asked_to_stop(desk: Desk) -> None:
@@ -24,8 +24,8 @@ def test_a_running_job_is_only_asked_to_stop(desk: Desk) -> None:
     desk.end("a")
     desk.end("b", state=State.CANCELLED)
 
-    assert {"a": "running", "b": "running", "top": "cancelled"} == before
-    assert {"a": "done", "b": "cancelled", "top": "cancelled"} == desk.states()
+    assert before == {"a": "running", "b": "running", "top": "cancelled"}
+    assert desk.states() == {"a": "done", "b": "cancelled", "top": "cancelled"}
 
 
 def test_what_is_done_stays_done(desk: Desk) -> None:
@@ -34,7 +34,7 @@ def test_what_is_done_stays_done(desk: Desk) -> None:
     desk.run("a", "b")
     desk.work()
 
-    assert 0 == desk.move(Verb.CANCEL, "top", "a")
+    assert desk.move(Verb.CANCEL, "top", "a") == 0
     assert {"done"} == set(desk.states().values())
 
 
@@ -57,8 +57,8 @@ def test_a_cancel_goes_by_parents_not_by_edges(desk: Desk) -> None:
 
     desk.move(Verb.CANCEL, "two")
 
-    assert ("ready", "ready", "waiting") == (desk.state("shared"), desk.state("a"), desk.state("one"))
-    assert ("cancelled", "cancelled") == (desk.state("b"), desk.state("two"))
+    assert (desk.state("shared"), desk.state("a"), desk.state("one")) == ("ready", "ready", "waiting")
+    assert (desk.state("b"), desk.state("two")) == ("cancelled", "cancelled")
 
 
 def test_a_cancel_finds_what_was_only_named(desk: Desk) -> None:
@@ -80,7 +80,7 @@ def test_what_waited_for_a_cancelled_job_is_skipped(desk: Desk) -> None:
 
     desk.work()
 
-    assert {"a": "cancelled", "b": "skipped", "c": "done"} == desk.states()
+    assert desk.states() == {"a": "cancelled", "b": "skipped", "c": "done"}
 
 
 def test_cancelling_a_held_gate_cancels_what_it_blocks(desk: Desk) -> None:
@@ -102,7 +102,7 @@ def test_cancelling_a_released_gate_leaves_what_it_blocked(desk: Desk) -> None:
 
     desk.move(Verb.CANCEL, "gate")
 
-    assert {"gate": "cancelled", "a": "ready"} == desk.states()
+    assert desk.states() == {"gate": "cancelled", "a": "ready"}
 
 
 def test_a_cancel_during_a_release_reaches_what_is_still_held(desk: Desk) -> None:
@@ -146,7 +146,7 @@ def test_a_second_cancel_concerns_nobody(desk: Desk) -> None:
     """Cancelling twice is cancelling once."""
     desk.add(tree("top", leaf("a")))
 
-    assert [1, 0] == [desk.move(Verb.CANCEL, "top"), desk.move(Verb.CANCEL, "top")]
+    assert [desk.move(Verb.CANCEL, "top"), desk.move(Verb.CANCEL, "top")] == [1, 0]
 
 
 def test_a_marked_job_that_is_opened_ends_cancelled(desk: Desk) -> None:
@@ -159,7 +159,7 @@ def test_a_marked_job_that_is_opened_ends_cancelled(desk: Desk) -> None:
 
     desk.work()
 
-    assert {"a": "done", "top": "cancelled"} == desk.states()
+    assert desk.states() == {"a": "done", "top": "cancelled"}
 
 
 def test_a_cancel_while_a_retry_is_on_its_way_wins(desk: Desk) -> None:

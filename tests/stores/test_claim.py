@@ -11,7 +11,7 @@ def test_jobs_to_be_ended_come_first(desk: Desk) -> None:
     desk.claim(queues=["far"])
     desk.end("a")
 
-    assert ["group", "urgent"] == desk.claim(queues=["default"], tasks=frozenset({"m:urgent"}))
+    assert desk.claim(queues=["default"], tasks=frozenset({"m:urgent"})) == ["group", "urgent"]
 
 
 def test_queues_come_in_the_order_of_the_worker(desk: Desk) -> None:
@@ -20,7 +20,7 @@ def test_queues_come_in_the_order_of_the_worker(desk: Desk) -> None:
         desk.add(leaf(f"{queue}1").options(queue=queue))
         desk.add(leaf(f"{queue}2").options(queue=queue))
 
-    assert ["c1", "c2", "a1", "a2"] == desk.claim(queues=["c", "a"])
+    assert desk.claim(queues=["c", "a"]) == ["c1", "c2", "a1", "a2"]
 
 
 def test_higher_priorities_come_first_within_a_queue(desk: Desk) -> None:
@@ -30,7 +30,7 @@ def test_higher_priorities_come_first_within_a_queue(desk: Desk) -> None:
     desk.add(leaf("high").options(priority=1))
     desk.add(leaf("highest").options(priority=9, queue="other"))
 
-    assert ["high", "plain", "low", "highest"] == desk.claim(queues=["default", "other"])
+    assert desk.claim(queues=["default", "other"]) == ["high", "plain", "low", "highest"]
 
 
 def test_older_trees_finish_first(desk: Desk) -> None:
@@ -40,14 +40,14 @@ def test_older_trees_finish_first(desk: Desk) -> None:
     desk.claim(n=1)
     desk.exchange(desk.grown("a", desk.batch(leaf("spawned"), into="a")))
 
-    assert ["spawned", "b"] == desk.claim()
+    assert desk.claim() == ["spawned", "b"]
 
 
 def test_a_tree_is_worked_depth_first(desk: Desk) -> None:
     """Ids are given in post-order, so one worker finishes an inner group before it begins the next."""
     desk.add(tree("top", tree("one", leaf("a"), leaf("b")), tree("two", leaf("c"), leaf("d"))))
 
-    assert ["a", "b", "one", "c", "d", "two", "top"] == desk.work()
+    assert desk.work() == ["a", "b", "one", "c", "d", "two", "top"]
 
 
 def test_at_most_n_jobs_are_claimed(desk: Desk) -> None:
@@ -57,9 +57,9 @@ def test_at_most_n_jobs_are_claimed(desk: Desk) -> None:
     for name in "xyz":
         desk.add(tree(name))
 
-    assert ["x", "y", "a"] == desk.claim(n=1, ends=2)
-    assert ["z"] == desk.claim(n=0, ends=2)
-    assert ["b", "c"] == desk.claim(n=5, ends=0)
+    assert desk.claim(n=1, ends=2) == ["x", "y", "a"]
+    assert desk.claim(n=0, ends=2) == ["z"]
+    assert desk.claim(n=5, ends=0) == ["b", "c"]
 
 
 def test_unknown_tasks_are_left_to_others(desk: Desk) -> None:
@@ -67,8 +67,8 @@ def test_unknown_tasks_are_left_to_others(desk: Desk) -> None:
     desk.add(leaf("known"))
     desk.add(leaf("unknown"))
 
-    assert ["known"] == desk.claim(tasks=frozenset({"m:known"}))
-    assert "ready" == desk.state("unknown")
+    assert desk.claim(tasks=frozenset({"m:known"})) == ["known"]
+    assert desk.state("unknown") == "ready"
 
 
 def test_refused_lanes_are_not_scanned(desk: Desk) -> None:
@@ -76,7 +76,7 @@ def test_refused_lanes_are_not_scanned(desk: Desk) -> None:
     desk.add(tree("heavy", *[leaf(f"h{number}", task="m:h", units=8) for number in range(1000)]))
     desk.add(leaf("light"))
 
-    assert ["light"] == desk.claim(n=1, refuse=frozenset({Lane("default", "m:h", None, 8)}))
+    assert desk.claim(n=1, refuse=frozenset({Lane("default", "m:h", None, 8)})) == ["light"]
 
 
 def test_held_waiting_and_scheduled_jobs_are_not_claimed(desk: Desk) -> None:
@@ -85,7 +85,7 @@ def test_held_waiting_and_scheduled_jobs_are_not_claimed(desk: Desk) -> None:
     desk.add(leaf("later").options(delay=10.0))
     desk.add(tree("waiting", leaf("later too").options(at=desk.clock.now + 5), task="m:w"))
 
-    assert [] == desk.claim()
+    assert desk.claim() == []
 
 
 def test_a_scheduled_job_is_claimed_when_it_is_due(desk: Desk, clock: Clock) -> None:
@@ -94,8 +94,8 @@ def test_a_scheduled_job_is_claimed_when_it_is_due(desk: Desk, clock: Clock) -> 
     early = desk.exchange(n=1)
     clock.advance(10.0)
 
-    assert (10.0, []) == (early.due_in, early.claims)
-    assert ["a"] == desk.claim()
+    assert (early.due_in, early.claims) == (10.0, [])
+    assert desk.claim() == ["a"]
 
 
 def test_a_claim_counts_as_an_attempt(desk: Desk) -> None:
@@ -105,7 +105,7 @@ def test_a_claim_counts_as_an_attempt(desk: Desk) -> None:
     desk.exchange(desk.back("a"))
     desk.claim()
 
-    assert (2, State.RUNNING, "s") == (desk.row("a").attempt, desk.row("a").state, desk.row("a").session)
+    assert (desk.row("a").attempt, desk.row("a").state, desk.row("a").session) == (2, State.RUNNING, "s")
 
 
 def test_a_doomed_job_is_claimed_as_if_its_body_were_over(desk: Desk) -> None:
@@ -114,8 +114,8 @@ def test_a_doomed_job_is_claimed_as_if_its_body_were_over(desk: Desk) -> None:
     desk.claim(queues=["far"])
     desk.end("bad", state=State.FAILED)
 
-    assert ["top"] == desk.claim(n=0)
-    assert (Step.RUN, True) == (desk.claims["top"].row.step, desk.claims["top"].row.doomed)
+    assert desk.claim(n=0) == ["top"]
+    assert (desk.claims["top"].row.step, desk.claims["top"].row.doomed) == (Step.RUN, True)
 
 
 def test_what_was_claimed_is_not_claimed_again(desk: Desk) -> None:
@@ -123,8 +123,8 @@ def test_what_was_claimed_is_not_claimed_again(desk: Desk) -> None:
     desk.enter("other")
     desk.add(leaf("a"))
 
-    assert ["a"] == desk.claim()
-    assert [] == desk.claim(session="other")
+    assert desk.claim() == ["a"]
+    assert desk.claim(session="other") == []
 
 
 def test_limits_are_kept_across_lanes_of_one_claim(desk: Desk) -> None:
@@ -134,9 +134,9 @@ def test_limits_are_kept_across_lanes_of_one_claim(desk: Desk) -> None:
         desk.add(leaf(name, slot="disk"))
     desk.add(leaf("free"))
 
-    assert ["a", "b", "free"] == desk.claim()
+    assert desk.claim() == ["a", "b", "free"]
     desk.end("a")
-    assert ["c"] == desk.claim()
+    assert desk.claim() == ["c"]
 
 
 def test_a_claim_shows_what_is_to_be_cancelled(desk: Desk) -> None:
@@ -147,4 +147,4 @@ def test_a_claim_shows_what_is_to_be_cancelled(desk: Desk) -> None:
 
     assert [desk.ids["a"]] == desk.exchange().cancels
     desk.end("a", state=State.CANCELLED)
-    assert [] == desk.exchange().cancels
+    assert desk.exchange().cancels == []

@@ -25,7 +25,7 @@ def test_two_ends_in_one_step_count_twice(desk: Desk) -> None:
 
     desk.end("a", "b")
 
-    assert (0, "ready") == (desk.row("top").waits, desk.state("top"))
+    assert (desk.row("top").waits, desk.state("top")) == (0, "ready")
 
 
 def test_a_repeated_report_is_refused_and_changes_nothing(desk: Desk) -> None:
@@ -59,7 +59,7 @@ def test_only_the_session_and_attempt_that_hold_a_job_report_it(desk: Desk, kind
 
     assert 2 * [{desk.ids["a"]: Refusal("lost")}] == [stale.refused, foreign.refused]
     assert before == desk.store.snapshot()
-    assert {} == desk.exchange(late).refused
+    assert desk.exchange(late).refused == {}
 
 
 def _outcome(desk: Desk, kind: str) -> object:
@@ -76,7 +76,7 @@ def test_of_two_reports_on_one_job_the_first_counts(desk: Desk) -> None:
 
     desk.exchange(desk.ended("a"), Ended(row.id, row.attempt, State.FAILED, None, FAILURE))
 
-    assert "done" == desk.state("a")
+    assert desk.state("a") == "done"
 
 
 def test_outcomes_of_one_exchange_count_each_for_itself(desk: Desk) -> None:
@@ -88,7 +88,7 @@ def test_outcomes_of_one_exchange_count_each_for_itself(desk: Desk) -> None:
     reply = desk.exchange(stale, desk.ended("b"))
 
     assert {desk.ids["a"]} == reply.refused.keys()
-    assert ("running", "done") == (desk.state("a"), desk.state("b"))
+    assert (desk.state("a"), desk.state("b")) == ("running", "done")
 
 
 def test_a_result_is_kept_with_its_end(desk: Desk) -> None:
@@ -103,7 +103,7 @@ def test_a_result_is_kept_with_its_end(desk: Desk) -> None:
     first, second = desk.store.results([desk.ids["a"], desk.ids["b"]])
 
     assert (Value(b"[1,2]", spread=True), None) == (first.value, first.failure)
-    assert (None, FAILURE) == (second.value, second.failure)
+    assert (second.value, second.failure) == (None, FAILURE)
 
 
 def test_the_end_of_a_finished_body_keeps_its_value(desk: Desk) -> None:
@@ -114,7 +114,7 @@ def test_the_end_of_a_finished_body_keeps_its_value(desk: Desk) -> None:
     desk.work()
 
     [result] = desk.store.results([desk.ids["a"]])
-    assert ("done", VALUE) == (desk.state("a"), result.value)
+    assert (desk.state("a"), result.value) == ("done", VALUE)
 
 
 def test_a_job_that_is_done_at_last_shows_no_failure(desk: Desk) -> None:
@@ -127,7 +127,7 @@ def test_a_job_that_is_done_at_last_shows_no_failure(desk: Desk) -> None:
     desk.exchange(desk.ended("a"), desk.grown("b", desk.batch(leaf("child"), into="b")))
     desk.work()
 
-    assert (None, None) == (desk.failure("a"), desk.failure("b"))
+    assert (desk.failure("a"), desk.failure("b")) == (None, None)
 
 
 def test_a_cancel_that_came_too_late_leaves_no_failure(desk: Desk) -> None:
@@ -138,7 +138,7 @@ def test_a_cancel_that_came_too_late_leaves_no_failure(desk: Desk) -> None:
 
     desk.end("group")
 
-    assert ("done", None) == (desk.state("group"), desk.failure("group"))
+    assert (desk.state("group"), desk.failure("group")) == ("done", None)
 
 
 def test_a_dead_session_is_told_so(desk: Desk) -> None:
@@ -160,7 +160,7 @@ def test_an_exchange_says_whether_there_is_more_to_do(desk: Desk) -> None:
     while replies[-1].more:
         replies.append(desk.exchange())
 
-    assert {"a": "ready", "b": "ready", "c": "ready", "top": "waiting"} == desk.states()
+    assert desk.states() == {"a": "ready", "b": "ready", "c": "ready", "top": "waiting"}
 
 
 def test_an_edge_is_settled_once_however_often_the_job_runs(desk: Desk) -> None:
@@ -172,6 +172,6 @@ def test_an_edge_is_settled_once_however_often_the_job_runs(desk: Desk) -> None:
     desk.claim()
     desk.end("a")
 
-    assert (1, 0) == (desk.row("top").waits, desk.row("top").bads)
+    assert (desk.row("top").waits, desk.row("top").bads) == (1, 0)
     desk.end("b")
-    assert ["top"] == desk.work()
+    assert desk.work() == ["top"]

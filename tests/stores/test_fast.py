@@ -15,8 +15,8 @@ def test_the_first_bad_child_cancels_the_others(desk: Desk) -> None:
     desk.end("b", state=State.CANCELLED)
     desk.work()
 
-    assert ["b"] == cancels
-    assert {"a": "failed", "b": "cancelled", "c": "cancelled", "inner": "cancelled", "group": "failed"} == desk.states()
+    assert cancels == ["b"]
+    assert desk.states() == {"a": "failed", "b": "cancelled", "c": "cancelled", "inner": "cancelled", "group": "failed"}
 
 
 def test_another_group_lets_its_children_finish(desk: Desk) -> None:
@@ -25,7 +25,7 @@ def test_another_group_lets_its_children_finish(desk: Desk) -> None:
 
     desk.work(fail=["a"])
 
-    assert {"a": "failed", "b": "done", "group": "failed"} == desk.states()
+    assert desk.states() == {"a": "failed", "b": "done", "group": "failed"}
 
 
 def test_a_skipped_predecessor_does_not_cancel_children(desk: Desk) -> None:
@@ -39,7 +39,7 @@ def test_a_skipped_predecessor_does_not_cancel_children(desk: Desk) -> None:
     desk.drain()
     desk.move(Verb.RELEASE, "group")
 
-    assert "ready" == desk.state("a")
+    assert desk.state("a") == "ready"
 
 
 def test_cancelled_siblings_come_back_with_a_retry_of_the_group(desk: Desk) -> None:
@@ -68,8 +68,8 @@ def test_a_held_fast_group_is_not_cancelled_by_its_child(desk: Desk) -> None:
     desk.move(Verb.RELEASE, "group")
     desk.work()
 
-    assert {"a": "failed", "b": "cancelled", "group": "held", "gated": "held"} == held
-    assert ("failed", "done") == (desk.state("group"), desk.state("gated"))
+    assert held == {"a": "failed", "b": "cancelled", "group": "held", "gated": "held"}
+    assert (desk.state("group"), desk.state("gated")) == ("failed", "done")
 
 
 def test_each_fast_group_above_is_told_by_the_one_below(desk: Desk) -> None:
@@ -83,5 +83,5 @@ def test_each_fast_group_above_is_told_by_the_one_below(desk: Desk) -> None:
     desk.end("inner")
     desk.drain()
 
-    assert ("ready", "failed", "cancelled", "cancelled") == tuple(map(desk.state, ("top", "inner", "b", "c")))
-    assert ["top"] == desk.work()
+    assert tuple(map(desk.state, ("top", "inner", "b", "c"))) == ("ready", "failed", "cancelled", "cancelled")
+    assert desk.work() == ["top"]

@@ -12,9 +12,9 @@ def test_a_job_is_done_when_what_it_spawned_is_done(desk: Desk) -> None:
 
     desk.exchange(desk.grown("a", desk.batch(leaf("one"), leaf("two"), into="a")))
 
-    assert {"a": "waiting", "one": "ready", "two": "ready"} == desk.states()
-    assert ["one", "two", "a"] == desk.work()
-    assert "done" == desk.state("a")
+    assert desk.states() == {"a": "waiting", "one": "ready", "two": "ready"}
+    assert desk.work() == ["one", "two", "a"]
+    assert desk.state("a") == "done"
 
 
 def test_a_spawned_child_that_fails_fails_the_job(desk: Desk) -> None:
@@ -25,7 +25,7 @@ def test_a_spawned_child_that_fails_fails_the_job(desk: Desk) -> None:
 
     desk.work(fail=["child"])
 
-    assert {"a": "failed", "child": "failed"} == desk.states()
+    assert desk.states() == {"a": "failed", "child": "failed"}
 
 
 def test_a_job_runs_again_once_its_needs_are_met(desk: Desk) -> None:
@@ -38,8 +38,8 @@ def test_a_job_runs_again_once_its_needs_are_met(desk: Desk) -> None:
 
     order = desk.work()
 
-    assert ("waiting", ["need", "a"]) == (before, order)
-    assert (True, "done") == (desk.row("a").grown, desk.state("a"))
+    assert (before, order) == ("waiting", ["need", "a"])
+    assert (desk.row("a").grown, desk.state("a")) == (True, "done")
 
 
 def test_siblings_hold_up_the_parent(desk: Desk) -> None:
@@ -49,8 +49,8 @@ def test_siblings_hold_up_the_parent(desk: Desk) -> None:
 
     desk.exchange(desk.grown("a", desk.batch(leaf("added"), into="group")))
 
-    assert ["a", "b", "added", "group", "later", "top"] == desk.work()
-    assert 3 == desk.row("group").size
+    assert desk.work() == ["a", "b", "added", "group", "later", "top"]
+    assert desk.row("group").size == 3
 
 
 def test_jobs_added_in_the_step_in_which_the_last_sibling_ends_are_waited_for(desk: Desk) -> None:
@@ -62,8 +62,8 @@ def test_jobs_added_in_the_step_in_which_the_last_sibling_ends_are_waited_for(de
     one_step = desk.states()
     order = desk.work()
 
-    assert ("waiting", "waiting", "ready") == (one_step["group"], one_step["later"], one_step["added"])
-    assert ["a", "added", "group", "later", "top"] == order
+    assert (one_step["group"], one_step["later"], one_step["added"]) == ("waiting", "waiting", "ready")
+    assert order == ["a", "added", "group", "later", "top"]
 
 
 def test_an_outdated_plan_is_refused(desk: Desk) -> None:
@@ -77,8 +77,8 @@ def test_an_outdated_plan_is_refused(desk: Desk) -> None:
     again = desk.exchange(desk.grown("b", desk.batch(leaf("two again"), into="group")))
 
     assert {desk.ids["b"]: Refusal("changed")} == reply.refused
-    assert {"a": "ready", "b": "running", "group": "waiting", "one": "ready"} == after
-    assert {} == again.refused
+    assert after == {"a": "ready", "b": "running", "group": "waiting", "one": "ready"}
+    assert again.refused == {}
 
 
 def test_an_unknown_predecessor_refuses_the_whole_outcome(desk: Desk) -> None:
@@ -89,8 +89,8 @@ def test_an_unknown_predecessor_refuses_the_whole_outcome(desk: Desk) -> None:
     reply = desk.exchange(desk.grown("a", desk.batch(leaf("child").options(after=Ref("0" * 26)), into="a")))
 
     [refusal] = reply.refused.values()
-    assert ("bad", True) == (refusal.kind, "so nothing can wait for it" in refusal.reason)
-    assert {"a": "running"} == desk.states()
+    assert (refusal.kind, "so nothing can wait for it" in refusal.reason) == ("bad", True)
+    assert desk.states() == {"a": "running"}
 
 
 def test_a_need_that_waits_for_the_job_is_refused(desk: Desk) -> None:
@@ -101,7 +101,7 @@ def test_a_need_that_waits_for_the_job_is_refused(desk: Desk) -> None:
     reply = desk.exchange(desk.grown("a", desk.needs("a", "top"), then="run"))
 
     [refusal] = reply.refused.values()
-    assert ("bad", True) == (refusal.kind, f"{desk.ids['top']} → {desk.ids['a']}" in refusal.reason)
+    assert (refusal.kind, f"{desk.ids['top']} → {desk.ids['a']}" in refusal.reason) == ("bad", True)
 
 
 def test_a_cancelled_job_adds_nothing(desk: Desk) -> None:
@@ -112,7 +112,7 @@ def test_a_cancelled_job_adds_nothing(desk: Desk) -> None:
 
     reply = desk.exchange(desk.grown("a", desk.batch(leaf("child"), into="a")))
 
-    assert ({}, {"a": "cancelled"}) == (reply.refused, desk.states())
+    assert (reply.refused, desk.states()) == ({}, {"a": "cancelled"})
 
 
 def test_nothing_is_added_to_a_cancelled_parent(desk: Desk) -> None:
@@ -127,7 +127,7 @@ def test_nothing_is_added_to_a_cancelled_parent(desk: Desk) -> None:
     desk.drain()
     desk.work()
 
-    assert {} == reply.refused
+    assert reply.refused == {}
     assert {"cancelled"} == set(desk.states().values())
 
 
@@ -141,8 +141,8 @@ def test_what_a_held_tree_grows_is_held_with_it(desk: Desk) -> None:
     held = desk.claim()
     desk.move(Verb.RELEASE, "top")
 
-    assert [] == held
-    assert ["b", "child", "a", "top"] == desk.work()
+    assert held == []
+    assert desk.work() == ["b", "child", "a", "top"]
 
 
 def test_a_batch_planned_on_hold_can_be_reported_after_the_release(desk: Desk) -> None:
@@ -171,8 +171,8 @@ def test_nothing_is_added_to_a_parent_that_does_not_wait(desk: Desk) -> None:
     desk.end("top")
     once_it_is_over = desk.exchange(desk.grown("named", desk.batch(leaf("y"), into="top")))
 
-    assert ["bad", "bad"] == [reply.refused[desk.ids["named"]].kind for reply in (while_it_runs, once_it_is_over)]
-    assert {"named": "running", "top": "done"} == desk.states()
+    assert [reply.refused[desk.ids["named"]].kind for reply in (while_it_runs, once_it_is_over)] == ["bad", "bad"]
+    assert desk.states() == {"named": "running", "top": "done"}
 
 
 def test_added_jobs_see_the_array_as_it_is(desk: Desk) -> None:
@@ -185,7 +185,11 @@ def test_added_jobs_see_the_array_as_it_is(desk: Desk) -> None:
     edges = [(edge.before, edge.slots) for edge in desk.store.edges([desk.ids["c"]])]
     assert [(desk.ids["b"], [["*"]])] == edges
     assert [desk.ids["b"]] == [edge.before for edge in desk.store.edges([desk.ids["d"]])]
-    assert (4, desk.ids["d"], desk.ids["b"]) == (desk.row("group").size, desk.row("group").last, desk.row("group").barrier)
+    assert (4, desk.ids["d"], desk.ids["b"]) == (
+        desk.row("group").size,
+        desk.row("group").last,
+        desk.row("group").barrier,
+    )
 
 
 def test_a_project_document_grows_the_job_that_was_submitted_for_it(desk: Desk) -> None:
@@ -198,7 +202,7 @@ def test_a_project_document_grows_the_job_that_was_submitted_for_it(desk: Desk) 
     order = desk.work()
 
     assert order.index("g1") < min(order.index(name) for name in ("z", "w"))
-    assert ["plan"] == order[-1:]
+    assert order[-1:] == ["plan"]
 
 
 def test_an_edge_into_a_grown_job_takes_a_place_of_its_own(desk: Desk) -> None:
@@ -211,7 +215,7 @@ def test_an_edge_into_a_grown_job_takes_a_place_of_its_own(desk: Desk) -> None:
 
     desk.exchange(desk.grown("a", desk.needs("a", "n1", "n2"), then="run"))
 
-    assert [-3, -2, -1] == [edge.place for edge in desk.store.edges([desk.ids["a"]])]
+    assert [edge.place for edge in desk.store.edges([desk.ids["a"]])] == [-3, -2, -1]
 
 
 def test_an_empty_spawn_ends_the_job(desk: Desk) -> None:
@@ -221,4 +225,4 @@ def test_an_empty_spawn_ends_the_job(desk: Desk) -> None:
 
     desk.exchange(desk.grown("a", Batch(into=desk.ids["a"])))
 
-    assert ["a"] == desk.work()
+    assert desk.work() == ["a"]

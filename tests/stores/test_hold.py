@@ -10,7 +10,7 @@ def test_a_release_lets_the_whole_tree_go(desk: Desk) -> None:
 
     moved = desk.move(Verb.RELEASE, "top")
 
-    assert (1, {"a": "ready", "b": "ready", "group": "waiting", "top": "waiting"}) == (moved, desk.states())
+    assert (moved, desk.states()) == (1, {"a": "ready", "b": "ready", "group": "waiting", "top": "waiting"})
 
 
 def test_a_released_job_still_waits_for_its_predecessors(desk: Desk) -> None:
@@ -20,7 +20,7 @@ def test_a_released_job_still_waits_for_its_predecessors(desk: Desk) -> None:
 
     desk.move(Verb.RELEASE, "second")
 
-    assert "waiting" == desk.state("second")
+    assert desk.state("second") == "waiting"
 
 
 def test_a_held_job_does_not_start_when_its_predecessors_end(desk: Desk) -> None:
@@ -32,7 +32,7 @@ def test_a_held_job_does_not_start_when_its_predecessors_end(desk: Desk) -> None
 
     desk.move(Verb.RELEASE, "second")
 
-    assert ("held", "ready") == (before, desk.state("second"))
+    assert (before, desk.state("second")) == ("held", "ready")
 
 
 def test_a_gate_lets_go_what_it_blocks(desk: Desk) -> None:
@@ -45,8 +45,8 @@ def test_a_gate_lets_go_what_it_blocks(desk: Desk) -> None:
 
     desk.move(Verb.RELEASE, "gate")
 
-    assert {"a": "ready", "b": "ready", "gate": "waiting"} == desk.states()
-    assert ["a", "b"] == desk.claim(queues=["default", "a", "b"])
+    assert desk.states() == {"a": "ready", "b": "ready", "gate": "waiting"}
+    assert desk.claim(queues=["default", "a", "b"]) == ["a", "b"]
 
 
 def test_a_gate_in_a_held_tree_is_let_go_with_what_it_blocks(desk: Desk) -> None:
@@ -56,7 +56,7 @@ def test_a_gate_in_a_held_tree_is_let_go_with_what_it_blocks(desk: Desk) -> None
 
     desk.move(Verb.RELEASE, "top")
 
-    assert {"gate": "ready", "a": "ready", "top": "waiting"} == desk.states()
+    assert desk.states() == {"gate": "ready", "a": "ready", "top": "waiting"}
 
 
 def test_a_held_part_of_a_tree_waits_for_a_release_of_its_own(desk: Desk) -> None:
@@ -67,15 +67,15 @@ def test_a_held_part_of_a_tree_waits_for_a_release_of_its_own(desk: Desk) -> Non
     before = desk.states()
     desk.move(Verb.RELEASE, "b")
 
-    assert {"a": "ready", "b": "held", "top": "waiting"} == before
-    assert "ready" == desk.state("b")
+    assert before == {"a": "ready", "b": "held", "top": "waiting"}
+    assert desk.state("b") == "ready"
 
 
 def test_a_second_release_concerns_nobody(desk: Desk) -> None:
     """Releasing twice runs nothing twice."""
     desk.add(tree("top", leaf("a"), hold=True))
 
-    assert [1, 0] == [desk.move(Verb.RELEASE, "top"), desk.move(Verb.RELEASE, "top")]
+    assert [desk.move(Verb.RELEASE, "top"), desk.move(Verb.RELEASE, "top")] == [1, 0]
 
 
 def test_a_tree_can_be_put_on_hold(desk: Desk) -> None:
@@ -89,9 +89,9 @@ def test_a_tree_can_be_put_on_hold(desk: Desk) -> None:
     desk.end("b")
     desk.move(Verb.RELEASE, "top")
 
-    assert 1 == moved
-    assert {"a": "done", "b": "running", "c": "held", "d": "held", "group": "held", "top": "held"} == held
-    assert ["c", "d", "group", "top"] == desk.work()
+    assert moved == 1
+    assert held == {"a": "done", "b": "running", "c": "held", "d": "held", "group": "held", "top": "held"}
+    assert desk.work() == ["c", "d", "group", "top"]
 
 
 def test_a_release_overtakes_a_hold_that_is_on_its_way(desk: Desk) -> None:
@@ -136,9 +136,9 @@ def test_a_running_job_cannot_be_held(desk: Desk) -> None:
     desk.add(leaf("a"))
     desk.claim()
 
-    assert 0 == desk.move(Verb.HOLD, "a")
+    assert desk.move(Verb.HOLD, "a") == 0
     desk.exchange(desk.back("a"))
-    assert "ready" == desk.state("a")
+    assert desk.state("a") == "ready"
 
 
 def test_a_held_group_ends_after_its_release(desk: Desk) -> None:
@@ -151,4 +151,4 @@ def test_a_held_group_ends_after_its_release(desk: Desk) -> None:
 
     desk.move(Verb.RELEASE, "top")
 
-    assert ([], ["top"], "failed") == (before, desk.work(), desk.state("top"))
+    assert (before, desk.work(), desk.state("top")) == ([], ["top"], "failed")

@@ -33,7 +33,6 @@ from ramify.model import (
     Exchange,
     Failure,
     Grown,
-    Ids,
     JobId,
     Kind,
     Outcome,
@@ -232,6 +231,25 @@ class Stores(RuleBasedStateMachine):
                 again = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
                 assert {outcome.job for outcome in outcomes if outcome.job not in reply.refused} <= again.refused.keys()
 
+    @precondition(lambda self: not self.now.work)
+    @rule(data=st.data(), n=st.integers(1, 5), queues=st.permutations(QUEUES), k=st.integers(1, 3))
+    def claim(self, data: st.DataObject, n: int, queues: Sequence[str], k: int) -> None:
+        """Claims come in the order that was promised: first what only ends, then by queue, priority, tree and id."""
+        session = data.draw(st.sampled_from(self.sessions))
+        ready = [row for row in self.rows(State.READY) if row.doomed or row.due is None or row.due <= self.clock.now]
+        ends = sorted((row for row in ready if row.doomed), key=lambda row: (row.tree, row.id))
+        served = [row for row in ready if not row.doomed and row.lane.queue in queues[:k]]
+        served.sort(key=lambda row: (queues.index(row.lane.queue), -row.priority, row.tree, row.id))
+        late = sum(row.due is not None for row in ready)
+
+        reply = self.try_to(lambda store: store.exchange(session, [], Want(n, tuple(queues[:k]), ends=n)))
+
+        if isinstance(reply, Exchange):
+            self.check_reply(session, [], [], reply)
+            if late <= self.slice and not self.now.limits:
+                expected = [row.id for row in (*ends[:n], *served[:n])]
+                assert [claim.row.id for claim in reply.claims] == expected
+
     @precondition(lambda self: self.past)
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
@@ -269,7 +287,9 @@ class Stores(RuleBasedStateMachine):
         if kind == "again":
             charges = [Charge.NOTHING, Charge.TRY]
             charges += [Charge.CRASH] * (row.crashes < 3) + [Charge.LOSS] * (row.losses < 3)
-            return Again(row.id, attempt, data.draw(st.sampled_from([0.0, 5.0])), data.draw(st.sampled_from(charges)), FAILURE)
+            return Again(
+                row.id, attempt, data.draw(st.sampled_from([0.0, 5.0])), data.draw(st.sampled_from(charges)), FAILURE
+            )
         if kind == "grown":
             return self.draw_grown(data, row, attempt)
         return Back(row.id, attempt)
@@ -281,8 +301,7 @@ class Stores(RuleBasedStateMachine):
         then = data.draw(st.sampled_from([Step.END, Step.END, Step.RUN]))
         if then is Step.RUN:
             return Grown(row.id, attempt, self.draw_needs(data, row), then)
-        into = self.into(target)
-        batch = self.plan(data, Into(into.job, into.tree, into.array, into.queue, into.priority), 2)
+        batch = self.plan(data, self.into(target), 2)
         if batch is None:
             return None
         batch.planned_size += data.draw(st.integers(1, 8)) == 8
@@ -315,7 +334,7 @@ class Stores(RuleBasedStateMachine):
         first = {outcome.job: outcome for outcome in reversed(outcomes)}
         for outcome in first.values():
             if (outcome.job, outcome.attempt) not in ours:
-                assert "lost" == reply.refused[outcome.job].kind
+                assert reply.refused[outcome.job].kind == "lost"
             elif not isinstance(outcome, Grown):
                 assert outcome.job not in reply.refused, outcome
         for claim in reply.claims:
@@ -373,7 +392,11 @@ class Stores(RuleBasedStateMachine):
     # Verbs
 
     @precondition(lambda self: self.now.rows)
-    @rule(data=st.data(), verb=st.sampled_from([*list(Verb)[1:], Verb.CANCEL, Verb.RETRY, Verb.RETRY]), breaks_at=st.integers(0, 9))
+    @rule(
+        data=st.data(),
+        verb=st.sampled_from([*list(Verb)[1:], Verb.CANCEL, Verb.RETRY, Verb.RETRY]),
+        breaks_at=st.integers(0, 9),
+    )
     def move(self, data: st.DataObject, verb: Verb, breaks_at: int) -> None:
         """Cancel, hold, release, retry or purge."""
         pool = {
@@ -433,7 +456,7 @@ class Stores(RuleBasedStateMachine):
     @invariant()
     def nothing_is_wrong(self) -> None:
         """No invariant is broken."""
-        assert [] == find_violations(self.now)
+        assert find_violations(self.now) == []
         self.whole = True
 
     def teardown(self) -> None:
@@ -449,45 +472,48 @@ class Stores(RuleBasedStateMachine):
     def finish(self) -> None:
         """Do what `teardown` says."""
         for name in LIMITS:
-            self.do(lambda store, name=name: store.limit(name, None))
+            self.limit(name, None)
         self.work_off()
-        assert [] == self.rows(State.READY, State.RUNNING)
-        while held := self.rows(State.HELD):
-            holds = tuple(sorted({row.hold for row in held if row.hold}))
-            self.do(lambda store: store.move(Which(ids=holds), Verb.RELEASE))
+        while holds := {row.hold for row in self.rows(State.HELD)}:
+            self.release(sorted(holds))
             self.work_off()
-        assert [] == [row for row in self.now.rows if row.state not in ENDED]
+        assert [row for row in self.now.rows if row.state not in ENDED] == []
         self.purge_all()
+
+    def release(self, holds: Sequence[JobId]) -> None:
+        """Let go what these jobs hold."""
+        assert self.do(lambda store: store.move(Which(ids=tuple(holds)), Verb.RELEASE)) == len(holds)
 
     def work_off(self) -> None:
         """Let a last worker do everything that can be done."""
         self.clock.advance(1000)
         self.enter()
-        last = self.sessions[-1]
-        self.do(lambda store: store.adopt(last, 1000))
-        more = True
-        while more:
-            outcomes = [
-                self.end_of(row, row.attempt) if row.doomed else Ended(row.id, row.attempt, State.DONE, VALUE)
-                for row in self.rows(State.RUNNING)
-            ]
-            reply = self.do(lambda store: store.exchange(last, outcomes, Want(1000, QUEUES)))
-            assert {} == reply.refused
-            more = bool(reply.claims or reply.more or outcomes)
-            assert [] == find_violations(self.now)
-            assert not more or self.before != self.now, "this never ends"
+        self.do(lambda store: store.adopt(self.sessions[-1], 1000))
+        while self.work_on():
+            assert self.before != self.now, "this never ends"
+        assert self.rows(State.READY, State.RUNNING) == []
+
+    def work_on(self) -> bool:
+        """Report everything that runs and claim everything that is ready; return whether there is more to do."""
+        outcomes = [
+            self.end_of(row, row.attempt) if row.doomed else Ended(row.id, row.attempt, State.DONE, VALUE)
+            for row in self.rows(State.RUNNING)
+        ]
+        reply = self.do(lambda store: store.exchange(self.sessions[-1], outcomes, Want(1000, QUEUES)))
+        assert reply.refused == {}
+        assert find_violations(self.now) == []
+        return bool(reply.claims or reply.more or outcomes)
 
     def purge_all(self) -> None:
         """Purge trees until none can be purged: what remains only keeps each other."""
         while self.do(lambda store: store.move(Which(roots=True), Verb.PURGE)):
             while self.do(lambda store: store.drain()):
-                assert [] == find_violations(self.now)
-            assert [] == find_violations(self.now)
+                assert find_violations(self.now) == []
         trees = {row.id: row.tree for row in self.now.rows}
         keepers = {trees[edge.before] for edge in self.now.edges if trees[edge.before] != trees[edge.after]}
-        assert set(trees.values()) == keepers
+        assert keepers == set(trees.values())
         if not trees:
-            assert ([], [], {}) == (self.now.edges, self.now.work, self.now.results)
+            assert (self.now.edges, self.now.work, self.now.results) == ([], [], {})
 
 
 def describe(snapshot: Snapshot) -> str:
@@ -529,4 +555,6 @@ if "STORM" in os.environ:
         kinds = os.environ.get("STORES", "memory").split(",")
 
     TestStorm = pytest.mark.timeout(0)(Storm.TestCase)
-    TestStorm.settings = settings(max_examples=int(os.environ["STORM"]), report_multiple_bugs=False, stateful_step_count=50, **ROOMY)
+    TestStorm.settings = settings(
+        max_examples=int(os.environ["STORM"]), report_multiple_bugs=False, stateful_step_count=50, **ROOMY
+    )

@@ -15,8 +15,8 @@ def test_a_tree_that_is_over_is_forgotten(desk: Desk) -> None:
     moved = desk.move(Verb.PURGE, "top")
 
     snapshot = desk.store.snapshot()
-    assert (1, [], [], {}, []) == (moved, snapshot.rows, snapshot.edges, snapshot.results, snapshot.work)
-    assert {} == desk.add(leaf("again"), request="r")
+    assert (moved, snapshot.rows, snapshot.edges, snapshot.results, snapshot.work) == (1, [], [], {}, [])
+    assert desk.add(leaf("again"), request="r") == {}
 
 
 def test_a_tree_with_an_unfinished_job_stays(desk: Desk) -> None:
@@ -25,7 +25,7 @@ def test_a_tree_with_an_unfinished_job_stays(desk: Desk) -> None:
     desk.claim()
     desk.move(Verb.CANCEL, "top")
 
-    assert (0, 2) == (desk.move(Verb.PURGE, "top"), len(desk.rows()))
+    assert (desk.move(Verb.PURGE, "top"), len(desk.rows())) == (0, 2)
 
 
 def test_only_roots_are_purged(desk: Desk) -> None:
@@ -33,7 +33,7 @@ def test_only_roots_are_purged(desk: Desk) -> None:
     desk.add(tree("top", leaf("a")))
     desk.work()
 
-    assert (0, 2) == (desk.move(Verb.PURGE, "a"), len(desk.rows()))
+    assert (desk.move(Verb.PURGE, "a"), len(desk.rows())) == (0, 2)
 
 
 def test_a_tree_that_others_come_after_stays(desk: Desk) -> None:
@@ -45,8 +45,8 @@ def test_a_tree_that_others_come_after_stays(desk: Desk) -> None:
     before = desk.move(Verb.PURGE, "first")
     desk.move(Verb.PURGE, "second")
 
-    assert (0, 1) == (before, desk.move(Verb.PURGE, "first"))
-    assert [] == desk.rows()
+    assert (before, desk.move(Verb.PURGE, "first")) == (0, 1)
+    assert desk.rows() == []
 
 
 def test_what_is_being_purged_can_not_be_waited_for(desk: Desk) -> None:
@@ -59,7 +59,7 @@ def test_what_is_being_purged_can_not_be_waited_for(desk: Desk) -> None:
         desk.add(leaf("late").options(after=desk.ref("a")))
 
     desk.drain()
-    assert [] == desk.rows()
+    assert desk.rows() == []
 
 
 def test_what_is_being_purged_is_not_found_by_its_mark(desk: Desk) -> None:
@@ -83,7 +83,7 @@ def test_what_is_being_purged_is_left_alone(desk: Desk) -> None:
     moved = [desk.start(verb, "a", "top") for verb in (Verb.RETRY, Verb.CANCEL, Verb.HOLD, Verb.RELEASE)]
     desk.drain()
 
-    assert ([0, 0, 0, 0], []) == (moved, desk.rows())
+    assert (moved, desk.rows()) == ([0, 0, 0, 0], [])
 
 
 def test_a_retry_that_came_first_saves_the_tree(desk: Desk) -> None:
@@ -96,7 +96,7 @@ def test_a_retry_that_came_first_saves_the_tree(desk: Desk) -> None:
 
     desk.drain()
 
-    assert {"other": "ready", "a": "waiting", "top": "waiting"} == desk.states()
+    assert desk.states() == {"other": "ready", "a": "waiting", "top": "waiting"}
     desk.work()
     assert {"done"} == set(desk.states().values())
 
@@ -111,7 +111,7 @@ def test_a_purge_takes_what_was_still_to_be_done(desk: Desk) -> None:
     desk.drain()
 
     snapshot = desk.store.snapshot()
-    assert ([], [], []) == (snapshot.rows, snapshot.edges, snapshot.work)
+    assert (snapshot.rows, snapshot.edges, snapshot.work) == ([], [], [])
 
 
 def test_a_job_that_ended_cancelled_and_blocks_nobody_is_forgotten(desk: Desk) -> None:
@@ -119,4 +119,4 @@ def test_a_job_that_ended_cancelled_and_blocks_nobody_is_forgotten(desk: Desk) -
     desk.add(tree("top", leaf("a"), leaf("b")))
     desk.move(Verb.CANCEL, "top")
 
-    assert (1, []) == (desk.move(Verb.PURGE, "top"), desk.rows())
+    assert (desk.move(Verb.PURGE, "top"), desk.rows()) == (1, [])

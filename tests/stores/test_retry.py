@@ -15,8 +15,8 @@ def test_a_retried_job_brings_back_what_failed_because_of_it(desk: Desk) -> None
     desk.move(Verb.RETRY, "a")
     order = desk.work()
 
-    assert {"a": "failed", "b": "done", "group": "failed", "later": "skipped", "top": "failed"} == before
-    assert ["a", "group", "later", "top"] == order
+    assert before == {"a": "failed", "b": "done", "group": "failed", "later": "skipped", "top": "failed"}
+    assert order == ["a", "group", "later", "top"]
     assert {"done"} == set(desk.states().values())
 
 
@@ -27,7 +27,7 @@ def test_a_retry_of_a_root_retries_what_made_it_fail(desk: Desk) -> None:
 
     moved = desk.move(Verb.RETRY, "top")
 
-    assert (1, ["a", "group", "top"]) == (moved, desk.work())
+    assert (moved, desk.work()) == (1, ["a", "group", "top"])
 
 
 def test_what_is_done_never_runs_again(desk: Desk) -> None:
@@ -36,7 +36,7 @@ def test_what_is_done_never_runs_again(desk: Desk) -> None:
     desk.claim(n=1)
     desk.end("a")
 
-    assert 0 == desk.move(Verb.RETRY, "a", "b", "top")
+    assert desk.move(Verb.RETRY, "a", "b", "top") == 0
 
 
 def test_a_retry_stays_in_its_tree(desk: Desk) -> None:
@@ -48,7 +48,7 @@ def test_a_retry_stays_in_its_tree(desk: Desk) -> None:
     desk.move(Verb.RETRY, "top")
     desk.work()
 
-    assert {"other": "failed", "a": "skipped", "top": "skipped"} == desk.states()
+    assert desk.states() == {"other": "failed", "a": "skipped", "top": "skipped"}
 
 
 def test_a_retry_reaches_other_trees_that_waited_for_it(desk: Desk) -> None:
@@ -72,7 +72,7 @@ def test_a_good_verdict_is_final(desk: Desk) -> None:
 
     desk.move(Verb.RETRY, "a")
 
-    assert ["a"] == desk.work()
+    assert desk.work() == ["a"]
 
 
 def test_a_job_claimed_as_doomed_loses_its_session(desk: Desk) -> None:
@@ -86,7 +86,7 @@ def test_a_job_claimed_as_doomed_loses_its_session(desk: Desk) -> None:
     reply = desk.exchange(outcome)
 
     assert ({desk.ids["top"]}, "waiting") == (reply.refused.keys(), desk.state("top"))
-    assert ["a", "top"] == desk.work()
+    assert desk.work() == ["a", "top"]
 
 
 def test_a_second_end_during_an_open_counts_once(desk: Desk) -> None:
@@ -120,7 +120,7 @@ def test_a_retry_during_a_settle_turns_it_round(desk: Desk) -> None:
     desk.drain()
 
     assert {"a": "ready"} | dict.fromkeys("bcdefg", "waiting") == desk.states()
-    assert 7 == len(desk.work())
+    assert len(desk.work()) == 7
 
 
 def test_charges_are_forgiven(desk: Desk) -> None:
@@ -135,8 +135,8 @@ def test_charges_are_forgiven(desk: Desk) -> None:
     desk.move(Verb.RETRY, "a")
 
     row = desk.row("a")
-    assert (FAILURE, None) == (failure, desk.failure("a"))
-    assert (0, 0, 0, 4, None) == (row.tries, row.crashes, row.losses, row.attempt, row.ended)
+    assert (failure, desk.failure("a")) == (FAILURE, None)
+    assert (row.tries, row.crashes, row.losses, row.attempt, row.ended) == (0, 0, 0, 4, None)
 
 
 def test_a_finished_body_is_not_run_again(desk: Desk) -> None:
@@ -150,9 +150,9 @@ def test_a_finished_body_is_not_run_again(desk: Desk) -> None:
     claimed = desk.claim(n=9)
     desk.end("child")
 
-    assert ["child"] == claimed
+    assert claimed == ["child"]
     assert desk.claims["a"].row.doomed
-    assert ["a"] == desk.work()
+    assert desk.work() == ["a"]
 
 
 def test_a_cancelled_tree_comes_back(desk: Desk) -> None:
@@ -187,7 +187,7 @@ def test_only_its_own_retry_clears_a_mark(desk: Desk) -> None:
     desk.move(Verb.RETRY, "a")
     desk.work()
 
-    assert ("done", "cancelled", "cancelled") == (desk.state("a"), desk.state("group"), desk.state("top"))
+    assert (desk.state("a"), desk.state("group"), desk.state("top")) == ("done", "cancelled", "cancelled")
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
@@ -202,6 +202,6 @@ def test_an_edge_added_while_a_retry_is_told_is_open(desk: Desk, state: State) -
     desk.add(leaf("late").options(after=desk.ref("a")))
     desk.drain()
 
-    assert "waiting" == desk.state("late")
+    assert desk.state("late") == "waiting"
     desk.work()
     assert {"done"} == set(desk.states().values())

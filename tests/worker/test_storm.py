@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from ramify import Ramify, group, job
 from ramify.graph.check import find_violations
 from ramify.model import ENDED, State
 
-JOBS = int(os.environ.get("STORM_JOBS", 200))
-KILLS = int(os.environ.get("STORM_KILLS", 6))
-SEED = int(os.environ.get("STORM_SEED", random.SystemRandom().randrange(1 << 30)))
-TASKS = '''
+JOBS = int(os.environ.get("STORM_JOBS", "200"))
+KILLS = int(os.environ.get("STORM_KILLS", "6"))
+SEED = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 30))
+TASKS = """
 import os, time
 
 LEDGER = os.open(os.environ["LEDGER"], os.O_APPEND | os.O_WRONLY)
@@ -29,7 +28,7 @@ def work(number: int, seconds: float, before: list[int]) -> int:
     time.sleep(seconds)
     os.write(LEDGER, f"end {number} {os.getpid()} {os.getppid()}\\n".encode())
     return (number + sum(before)) % 1_000_003
-'''
+"""
 
 
 class Graph:
@@ -57,7 +56,8 @@ class Crowd:
         self.workers = [self._start() for _ in range(n)]
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = os.environ | {"LEDGER": str(self.folder / "ledger"), "RAMIFY_URL": f"sqlite:///{self.folder}/jobs.db"}
+        url = f"sqlite:///{self.folder}/jobs.db"
+        environment = os.environ | {"LEDGER": str(self.folder / "ledger"), "RAMIFY_URL": url}
         command = [sys.executable, "-m", "ramify.cli", "worker", "storm_tasks", "--children", "2"]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)

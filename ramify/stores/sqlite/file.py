@@ -113,7 +113,7 @@ class File:
                 self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
                 self.connection.execute("COMMIT")
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised again, in our words
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 _raise_translated(error, self.path)
@@ -127,7 +127,7 @@ class File:
             try:
                 self.connection.execute("BEGIN")
                 yield self.connection
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised again, in our words
                 _raise_translated(error, self.path)
             finally:
                 if self.connection.in_transaction:

@@ -1,0 +1,127 @@
+"""Limits: how many jobs run at once, for a task, a queue, a slot name, and all."""
+
+import pytest
+
+from ramify.model import Rule, Verb
+from tests.stores.kit import Desk, leaf, tree
+
+
+@pytest.mark.parametrize("name", ["all", "queue:q", "task:m:t", "slot:s"])
+def test_a_limit_holds_at_every_instant(desk: Desk, name: str) -> None:
+    """No more jobs run than a limit allows, and as one ends the same step starts the next."""
+    desk.store.limit(name, Rule(2))
+    for label in "abcd":
+        desk.add(leaf(label, task="m:t", queue="q", slot="s"))
+
+    first = desk.claim(queues=["q"])
+    second = desk.claim(queues=["q"])
+    reply = desk.exchange(desk.ended("a"), n=9, queues=("q",))
+
+    assert (["a", "b"], [], [desk.ids["c"]]) == (first, second, [claim.row.id for claim in reply.claims])
+
+
+def test_others_are_not_touched_by_a_limit(desk: Desk) -> None:
+    """A limit concerns what it names."""
+    desk.store.limit("task:m:a", Rule(0))
+    desk.add(leaf("a"))
+    desk.add(leaf("b"))
+
+    assert desk.claim() == ["b"]
+
+
+def test_zero_suspends_and_none_lifts(desk: Desk) -> None:
+    """A limit of zero lets nothing start; removing it lets everything start."""
+    desk.add(leaf("a"))
+    desk.store.limit("all", Rule(0))
+    before = desk.claim()
+
+    desk.store.limit("all", None)
+
+    assert (before, desk.claim()) == ([], ["a"])
+
+
+def test_lowering_a_limit_stops_starts_and_kills_nothing(desk: Desk) -> None:
+    """What runs goes on; nothing starts before fewer run than the limit."""
+    for label in "abcd":
+        desk.add(leaf(label))
+    desk.claim(n=3)
+    desk.store.limit("all", Rule(1))
+
+    desk.end("a", "b")
+    full = desk.claim()
+    desk.end("c")
+
+    assert (full, desk.claim()) == ([], ["d"])
+
+
+def test_ends_take_no_slot(desk: Desk) -> None:
+    """A job that is only to be ended is claimed whatever the limits, and counts against none."""
+    desk.store.limit("all", Rule(1))
+    desk.add(tree("done group"))
+    desk.add(leaf("a"))
+    desk.add(leaf("b"))
+
+    assert desk.claim() == ["done group", "a"]
+    assert desk.claim() == []
+
+
+def test_a_slot_cannot_leak(desk: Desk) -> None:
+    """Whatever way a job stops running, its slot is free again."""
+    desk.store.limit("all", Rule(1))
+    desk.enter("other")
+    for label in "abcd":
+        desk.add(leaf(label))
+    desk.claim()
+    desk.exchange(desk.back("a"))
+    desk.claim()
+    desk.exchange(desk.grown("a", desk.batch(leaf("child"), into="a")))
+    desk.claim()
+    desk.move(Verb.CANCEL, "child")
+    desk.exchange(desk.again("child"))
+    desk.claim(ends=0)
+    desk.store.leave("s")
+    [claim] = desk.store.adopt("other", 1)
+    desk.claims["b"] = claim
+    desk.exchange(desk.back("b"), session="other")
+
+    assert desk.claim(session="other", ends=0) == ["b"]
+
+
+def test_limits_can_be_read(desk: Desk) -> None:
+    """The limits in force are part of what a store says of itself."""
+    desk.store.limit("all", Rule(5))
+    desk.store.limit("queue:a", Rule(0))
+    desk.store.limit("all", Rule(7))
+    desk.store.limit("task:m:a", None)
+
+    assert {"all": Rule(7), "queue:a": Rule(0)} == desk.store.info().limits
+
+
+def test_the_best_jobs_get_the_last_slots(desk: Desk) -> None:
+    """A limit over several lanes admits jobs in the order of claims, not lane by lane."""
+    desk.store.limit("all", Rule(2))
+    desk.add(leaf("low").options(priority=-1))
+    desk.add(leaf("plain"))
+    desk.add(leaf("high").options(priority=1))
+
+    assert desk.claim() == ["high", "plain"]
+
+
+def test_lanes_without_room_are_not_scanned(desk: Desk) -> None:
+    """A full task does not hide what another one has ready behind it."""
+    desk.store.limit("task:m:h", Rule(0))
+    desk.add(tree("heavy", *[leaf(f"h{number}", task="m:h") for number in range(1000)]))
+    desk.add(leaf("light"))
+
+    assert desk.claim(n=1) == ["light"]
+
+
+def test_a_limit_survives_opening_the_store_again(desk: Desk) -> None:
+    """A limit is kept in the store, and what runs counts, whoever looks."""
+    desk.store.limit("all", Rule(1))
+    desk.add(leaf("a"))
+    desk.add(leaf("b"))
+    desk.claim()
+    desk.reopen()
+
+    assert desk.claim() == []
