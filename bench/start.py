@@ -29,7 +29,7 @@ def worker(folder: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def starts(n: int) -> dict[str, float]:
-    """Return, in ms, how long after the call of `enqueue` a job starts on an idle worker, and how long the call takes."""
+    """Return, in ms, how soon after the call of `enqueue` a job starts on an idle worker, and what the call takes."""
     delays, calls = [], []
     with tempfile.TemporaryDirectory() as folder, Ramify(f"sqlite:///{folder}/jobs.db") as app, worker(folder):
         app.enqueue(tasks.now, 0).result(timeout=30)

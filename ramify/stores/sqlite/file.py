@@ -7,6 +7,7 @@ Writers queue on a `flock` of a directory beside the file, because SQLite's own 
 import contextlib
 import os
 import pathlib
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -31,24 +32,29 @@ class File:
     """One connection to the database. Threads of a process share it, one at a time."""
 
     def __init__(self, path: str, durable: bool, factory: type[sqlite3.Connection]) -> None:
-        self.path = pathlib.Path(path)
         self._durable = durable
         self._lock = threading.RLock()
         self._synchronous = ""
-        _refuse_bad_place(self.path)
+        self._queue: int | None = None
+        # Whole and without links: the program may change its folder, and all names of a file mean one queue.
+        self.path = pathlib.Path(path).resolve()
         self.sidecar = pathlib.Path(f"{self.path}-sessions")
         try:
+            refuse_bad_place(self.path)
             self.connection = self._connect(factory)
-            self._queue = self._open_queue()
-            self._migrate()
         except (sqlite3.Error, OSError) as error:
+            _raise_translated(error, self.path)
+        try:
+            self._prepare()
+        except BaseException as error:
+            self.close()
             _raise_translated(error, self.path)
 
     def _connect(self, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
         if not self.path.exists():
             # Readable for its owner only; SQLite gives its side files the same mode.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             self.path,
             timeout=10.0,
             isolation_level=None,
@@ -56,9 +62,13 @@ class File:
             factory=factory,
             cached_statements=256,
         )
-        connection.execute("PRAGMA busy_timeout = 10000")
-        connection.execute("PRAGMA cache_size = -65536")
-        return connection
+
+    def _prepare(self) -> None:
+        self.connection.execute("PRAGMA busy_timeout = 10000")
+        self.connection.execute("PRAGMA cache_size = -65536")
+        self._version()  # refuses a foreign database before anything is made beside it
+        self._queue = self._open_queue()
+        self._migrate()
 
     def _open_queue(self) -> int | None:
         if fcntl is None:
@@ -72,7 +82,6 @@ class File:
         self._take_turn()
         try:
             if self.connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                self._version()  # refuses a foreign database before anything is changed
                 self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("BEGIN IMMEDIATE")
             for number in range(self._version(), len(MIGRATIONS)):
@@ -88,9 +97,11 @@ class File:
 
     def _version(self) -> int:
         """Return how many migrations were applied. Raise if the file is not ours, or newer than this program."""
-        [owner] = self.connection.execute("PRAGMA application_id").fetchone()
-        [version] = self.connection.execute("PRAGMA user_version").fetchone()
-        [tables] = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        # One statement sees one moment: another process may be making the database.
+        owner, version, tables = self.connection.execute(
+            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), "
+            "count(*) FROM sqlite_schema"
+        ).fetchone()
         if owner != APPLICATION_ID and (tables or owner or version):
             raise BadStore(f"{self.path} is a database of another program; name another file for ramify's jobs")
         if version > len(MIGRATIONS):
@@ -176,17 +187,20 @@ def _translate(error: BaseException, path: pathlib.Path) -> BaseException:
         return BadStore(f"{path} is not an SQLite database; name another file for ramify's jobs")
     if isinstance(error, sqlite3.DatabaseError) and "malformed" in text:
         return BadStore(f"{path} is damaged ({text}); restore a copy, or recover it with sqlite3's .recover")
+    if isinstance(error, PermissionError):
+        return StoreDown(f"{path} cannot be written by this user; change its owner or mode")
     if isinstance(error, OSError) and not isinstance(error, RamifyError):
         return StoreDown(f"{path}: {error.strerror}")
     return error
 
 
-def _refuse_bad_place(path: pathlib.Path) -> None:
+def refuse_bad_place(path: pathlib.Path, mounts: str = "/proc/mounts") -> None:
+    """Raise `BadStore` unless a database can lie there: a file in a directory of a local disk."""
     if path.is_dir():
         raise BadStore(f"{path} is a directory; name a file in it, as sqlite:///{path}/jobs.db")
     if not path.parent.is_dir():
         raise BadStore(f"there is no directory {path.parent}; make it first, or name another file")
-    kind = file_system_of(path)
+    kind = file_system_of(path, mounts)
     if kind.startswith(REMOTE_FILE_SYSTEMS):
         raise BadStore(
             f"{path} lies on a network file system ({kind}), where SQLite's locks do not hold; "
@@ -194,17 +208,17 @@ def _refuse_bad_place(path: pathlib.Path) -> None:
         )
 
 
-def file_system_of(path: pathlib.Path, table: str = "/proc/mounts") -> str:
+def file_system_of(path: pathlib.Path, mounts: str = "/proc/mounts") -> str:
     """Return the kind of file system that `path` lies on, as the kernel names it; empty where it does not say."""
     try:
-        lines = pathlib.Path(table).read_text("utf-8", "replace").splitlines()
+        lines = pathlib.Path(mounts).read_text("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    place = path.parent.resolve()
+    place = path.resolve().parent
     found = ("", "")
     for line in lines:
-        _, folder, kind, *_ = line.split(" ")
-        folder = folder.replace("\\040", " ")
-        if place.is_relative_to(folder) and len(folder) >= len(found[0]):
+        _, folder, kind, *_ = [*line.split(" "), "", "", ""]
+        folder = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), folder)
+        if folder and place.is_relative_to(folder) and len(folder) >= len(found[0]):
             found = (folder, kind)
     return found[1]
