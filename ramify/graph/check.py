@@ -34,7 +34,7 @@ class _Facts:
         self.snapshot = snapshot
         self.rows = {row.id: row for row in snapshot.rows}
         self.work = {(work.job, work.verb) for work in snapshot.work}
-        self.purging = {job for job, verb in self.work if verb is Verb.PURGE}
+        self.purging = {work.job for work in snapshot.work if work.verb is Verb.PURGE and work.cursor}
         self.sessions = {session.id for session in snapshot.sessions}
         self.links = {(edge.before, edge.after) for edge in snapshot.edges}
         self.into: dict[JobId, list[Edge]] = {}
@@ -94,12 +94,14 @@ def _check_cycles(facts: _Facts) -> Iterator[str]:
     stuck = waits.keys() - set(free)
     if not stuck:
         return
-    before = {after: id for id in stuck for after in later.get(id, ()) if after in stuck}
-    trail = [min(stuck)]
-    while before[trail[-1]] not in trail:
-        trail.append(before[trail[-1]])
-    loop = [*trail[trail.index(before[trail[-1]]) :][::-1]]
-    yield f"job {loop[0]}: waits for itself: {' → '.join([*loop, loop[0]])}"
+    before = {after: id for id in sorted(stuck) for after in later.get(id, ()) if after in stuck}
+    trail: dict[JobId, None] = {}
+    job = min(stuck)
+    while job not in trail:
+        trail[job] = None
+        job = before[job]
+    loop = list(trail)[list(trail).index(job) :]
+    yield f"job {job}: waits for itself: {' → '.join([job, *loop[::-1]])}"
 
 
 def _can_hold_up(edge: Edge, before: Row) -> bool:

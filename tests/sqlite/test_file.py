@@ -14,9 +14,7 @@ import pytest
 from ramify.errors import BadStore, NewerSchema, StoreDown
 from ramify.model import Which
 from ramify.stores.open import open_store
-from ramify.stores.sqlite import Sqlite
-from ramify.stores.sqlite import file as module
-from ramify.stores.sqlite.file import file_system_of
+from ramify.stores.sqlite.file import file_system_of, refuse_bad_place
 from ramify.stores.sqlite.statements import MIGRATIONS
 from tests.sqlite.kit import Process, Trapped, die, fail, needs_processes, open_fast, opened, planned, session, trap
 from tests.stores.kit import leaf
@@ -251,7 +249,7 @@ def test_directory_is_refused(path: Path) -> None:
 
 def test_missing_directory_is_refused(tmp_path: Path) -> None:
     """No directory is made in passing."""
-    with pytest.raises(BadStore, match="there is no directory .*missing; make it first"):
+    with pytest.raises(BadStore, match=r"there is no directory .*missing; make it first"):
         open_fast(tmp_path / "missing" / "jobs.db")
 
     assert [] == list(tmp_path.iterdir())
@@ -265,6 +263,14 @@ def test_read_only_directory(public: Path) -> None:
     assert (StoreDown, f"{public}/jobs.db cannot be written by this user; change its owner or mode") == as_a_stranger(
         public / "jobs.db"
     )
+
+
+@needs_processes
+def test_private_directory(public: Path) -> None:
+    """A folder that this user may not enter is said to be so."""
+    os.chmod(public, 0o700)
+
+    assert "cannot be written by this user" in as_a_stranger(public / "jobs.db")[1]
 
 
 @needs_processes
@@ -364,39 +370,31 @@ def test_no_table_of_mounts(tmp_path: Path) -> None:
     assert file_system_of(tmp_path / "jobs.db", str(tmp_path / "missing")) == ""
 
 
-@pytest.mark.parametrize(
-    "kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "fuse.sshfs", "fuse.glusterfs"]
-)
-def test_network_file_systems_are_refused(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "fuse.sshfs", "afs"])
+def test_network_file_systems_are_refused(path: Path, kind: str) -> None:
     """Where SQLite's locks do not hold no store is opened; what is made for such disks is named."""
-    table = path.parent / "mounts"
-    table.write_text(f"server:/ {path.parent} {kind} rw 0 0\n")
-    monkeypatch.setattr(module.file_system_of, "__defaults__", (str(table),))
+    mounts = path.parent / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/ {path.parent} {kind} rw 0 0\n")
 
-    with pytest.raises(BadStore, match=rf"network file system \({kind}\).*dir:///"):
-        Sqlite(str(path))
-
-    assert not path.exists()
+    with pytest.raises(BadStore, match=rf"jobs.db lies on a network file system \({kind}\).*dir:///"):
+        refuse_bad_place(path, str(mounts))
 
 
 @pytest.mark.parametrize("kind", ["ext4", "overlay", "tmpfs", "xfs", "btrfs", "zfs", "fuseblk", "apfs"])
-def test_local_file_systems_are_accepted(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_file_systems_are_accepted(path: Path, kind: str) -> None:
     """Disks of this host, also through FUSE, are fine."""
-    table = path.parent / "mounts"
-    table.write_text(f"/dev/sda1 {path.parent} {kind} rw 0 0\n")
-    monkeypatch.setattr(module.file_system_of, "__defaults__", (str(table),))
+    mounts = path.parent / "mounts"
+    mounts.write_text(f"server:/ / nfs rw 0 0\n/dev/sda1 {path.parent} {kind} rw 0 0\n")
 
-    with opened(path):
-        assert path.exists()
+    refuse_bad_place(path, str(mounts))
 
 
-def test_link_to_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_link_to_a_network_file_system_is_refused(tmp_path: Path) -> None:
     """It counts where the file lies, not where the link to it does."""
     (tmp_path / "far").mkdir()
     (tmp_path / "jobs.db").symlink_to(tmp_path / "far" / "jobs.db")
-    table = tmp_path / "mounts"
-    table.write_text(f"server:/ {tmp_path / 'far'} nfs4 rw 0 0\n")
-    monkeypatch.setattr(module.file_system_of, "__defaults__", (str(table),))
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/ {tmp_path / 'far'} nfs4 rw 0 0\n")
 
     with pytest.raises(BadStore, match="network file system"):
-        open_fast(tmp_path / "jobs.db")
+        refuse_bad_place(tmp_path / "jobs.db", str(mounts))

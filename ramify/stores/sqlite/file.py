@@ -46,7 +46,7 @@ class File:
             _raise_translated(error, self.path)
         try:
             self._prepare()
-        except BaseException as error:
+        except (sqlite3.Error, OSError, RamifyError) as error:
             self.close()
             _raise_translated(error, self.path)
 
@@ -99,8 +99,8 @@ class File:
         """Return how many migrations were applied. Raise if the file is not ours, or newer than this program."""
         # One statement sees one moment: another process may be making the database.
         owner, version, tables = self.connection.execute(
-            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), "
-            "count(*) FROM sqlite_schema"
+            "SELECT (SELECT application_id FROM pragma_application_id), "
+            "(SELECT user_version FROM pragma_user_version), count(*) FROM sqlite_schema"
         ).fetchone()
         if owner != APPLICATION_ID and (tables or owner or version):
             raise BadStore(f"{self.path} is a database of another program; name another file for ramify's jobs")

@@ -37,7 +37,6 @@ def _condition(which: Which) -> tuple[str, list[Any]]:
     values: list[Any] = []
     for column, wanted in (
         ("job.id", which.ids),
-        ("state", which.states),
         ("lane.queue", which.queues),
         ("lane.task", which.tasks),
     ):
@@ -48,6 +47,10 @@ def _condition(which: Which) -> tuple[str, list[Any]]:
             inside = f"IN (SELECT id FROM lane WHERE {column.removeprefix('lane.')} {inside})"
         parts.append(f"{column if not column.startswith('lane.') else 'job.lane'} {inside}")
         values.append(json.dumps(sorted(wanted)))
+    if which.states is not None:
+        # Spelt out, because an index of some states only is used for nothing else.
+        states = [f"state = '{state.value}'" for state in sorted(which.states)]
+        parts.append(f"({' OR '.join(states) or '0'})")
     if which.tree is not None:
         parts.append("(job.id = ? OR tree = ? AND parent IS NOT NULL)")
         values += [which.tree, which.tree]
