@@ -33,28 +33,30 @@ class Trapped(sqlite3.Connection):
 
     left = NEVER
     passed = 0
+    text: str | None = None
     spring: Callable[[], None] = staticmethod(lambda: None)
 
     @classmethod
-    def arm(cls, n: int) -> None:
-        """Let `n` statements pass."""
-        cls.left, cls.passed = n, 0
+    def arm(cls, n: int = NEVER, text: str | None = None) -> None:
+        """Let `n` statements pass, or all until one that reads so."""
+        cls.left, cls.passed, cls.text = n, 0, text
 
     def execute(self, *args: Any) -> sqlite3.Cursor:
         """Execute a statement."""
-        self._count()
+        self._count(args[0])
         return super().execute(*args)
 
     def executemany(self, *args: Any) -> sqlite3.Cursor:
         """Execute a statement for many rows."""
-        self._count()
+        self._count(args[0])
         return super().executemany(*args)
 
     @classmethod
-    def _count(cls) -> None:
+    def _count(cls, text: str) -> None:
         cls.passed += 1
         cls.left -= 1
-        if cls.left == NEVER:
+        if cls.left == NEVER or text == cls.text:
+            cls.text = None
             cls.spring()
 
 

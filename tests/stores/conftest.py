@@ -1,4 +1,4 @@
-"""Every store, alone and with slices of two rows, so that whatever is done in slices is cut somewhere."""
+"""Every store, alone and with slices of one row, so that whatever is done in slices is cut somewhere."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +9,7 @@ import pytest
 from ramify.stores.protocol import SLICE
 from tests.stores.kit import STORES, Clock, Desk
 
-CASES = [(name, slice) for name in STORES for slice in (SLICE, 2)]
+CASES = [(name, slice) for name in STORES for slice in (SLICE, 1)]
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ from ramify.stores.protocol import SLICE, Store
 from ramify.stores.sqlite import Sqlite
 
 EVERYTHING: Final = 1_000_000
+STEPS: Final = 10_000
+"""More than any test's worklist takes."""
 VALUE: Final = Value(b"1")
 FAILURE: Final = Failure("error", "no luck")
 
@@ -212,6 +214,7 @@ class Desk:
         reply = self.store.exchange(session, outcomes, Want(**{"ends": 0, **want}))
         for claim in reply.claims:
             self.claims[self.labels[claim.row.id]] = claim
+        self.look_twice()
         return reply
 
     def claim(self, n: int = EVERYTHING, session: str = "s", **want: Any) -> list[str]:
@@ -271,12 +274,22 @@ class Desk:
 
     def start(self, verb: Verb, *labels: str) -> int:
         """Apply a verb to jobs, and leave what follows on the worklist."""
-        return self.store.move(Which(ids=tuple(self.ids[label] for label in labels)), verb)
+        concerned = self.store.move(Which(ids=tuple(self.ids[label] for label in labels)), verb)
+        self.look_twice()
+        return concerned
 
     def drain(self) -> None:
         """Empty the worklist."""
-        while self.store.drain():
-            pass
+        for _ in range(STEPS):
+            if not self.store.drain():
+                return
+            self.look_twice()
+        raise AssertionError(f"the worklist does not come to an end: {self.store.snapshot().work}")
+
+    def look_twice(self) -> None:
+        """Find nothing wrong between two steps, where steps are small."""
+        if self.store.slice < SLICE:
+            self.check()
 
     def work(self, fail: Sequence[str] = (), session: str = "s") -> list[str]:
         """Run everything that can run, one job at a time; return the labels in order of claims."""

@@ -24,6 +24,7 @@ def test_two_ends_in_one_step_count_twice(desk: Desk) -> None:
     desk.claim()
 
     desk.end("a", "b")
+    desk.drain()
 
     assert (desk.row("top").waits, desk.state("top")) == (0, "ready")
 

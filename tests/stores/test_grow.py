@@ -226,3 +226,29 @@ def test_an_empty_spawn_ends_the_job(desk: Desk) -> None:
     desk.exchange(desk.grown("a", Batch(into=desk.ids["a"])))
 
     assert desk.work() == ["a"]
+
+
+def test_a_job_whose_parent_is_cancelled_first_ends_with_it(desk: Desk) -> None:
+    """What a job adds to a parent that is cancelled already is not added, and the job ends cancelled like it."""
+    desk.add(tree("group", leaf("a"), leaf("b")))
+    desk.claim()
+    batch = desk.batch(leaf("sibling"), into="group")
+    desk.start(Verb.CANCEL, "group")
+
+    reply = desk.exchange(desk.grown("a", batch))
+
+    assert (reply.refused, "sibling" in desk.states()) == ({}, False)
+    assert (desk.state("a"), desk.row("a").cancelled) == ("cancelled", True)
+
+
+def test_a_cancelled_job_adds_no_siblings(desk: Desk) -> None:
+    """A job that was cancelled alone adds nothing to its parent, which lives on."""
+    desk.add(tree("group", leaf("a"), leaf("b")))
+    desk.claim()
+    batch = desk.batch(leaf("sibling"), into="group")
+    desk.move(Verb.CANCEL, "a")
+
+    reply = desk.exchange(desk.grown("a", batch))
+
+    assert (reply.refused, desk.row("group").size) == ({}, 2)
+    assert desk.states() == {"a": "cancelled", "b": "running", "group": "waiting"}

@@ -152,3 +152,26 @@ def test_a_held_group_ends_after_its_release(desk: Desk) -> None:
     desk.move(Verb.RELEASE, "top")
 
     assert (before, desk.work(), desk.state("top")) == ([], ["top"], "failed")
+
+
+def test_what_was_held_for_itself_stays_so(desk: Desk) -> None:
+    """Putting a tree on hold and releasing it leaves alone the part that waits for a release of its own."""
+    desk.add(tree("top", leaf("a"), tree("part", leaf("b"), hold=True)))
+    desk.move(Verb.HOLD, "top")
+
+    desk.move(Verb.RELEASE, "top")
+
+    assert desk.states() == {"a": "ready", "b": "held", "part": "held", "top": "waiting"}
+
+
+def test_a_tree_on_hold_can_be_held_again(desk: Desk) -> None:
+    """What had run when the tree was put on hold, and was given back, is held by the next call."""
+    desk.add(tree("top", leaf("a"), leaf("b")))
+    desk.claim(n=1)
+    desk.move(Verb.HOLD, "top")
+    desk.exchange(desk.back("a"))
+    between = desk.state("a")
+
+    desk.move(Verb.HOLD, "top")
+
+    assert (between, desk.state("a")) == ("ready", "held")

@@ -205,3 +205,13 @@ def test_an_edge_added_while_a_retry_is_told_is_open(desk: Desk, state: State) -
     assert desk.state("late") == "waiting"
     desk.work()
     assert {"done"} == set(desk.states().values())
+
+
+def test_a_retried_job_does_not_wait_for_an_old_delay(desk: Desk) -> None:
+    """A job that was cancelled while it was scheduled runs at once when it is retried by hand."""
+    desk.add(leaf("a").options(delay=60.0))
+    desk.move(Verb.CANCEL, "a")
+
+    desk.move(Verb.RETRY, "a")
+
+    assert desk.claim() == ["a"]

@@ -138,11 +138,11 @@ class File:
             try:
                 self.connection.execute("BEGIN")
                 yield self.connection
+                self.connection.execute("COMMIT")
             except BaseException as error:  # noqa: BLE001 - raised again, in our words
-                _raise_translated(error, self.path)
-            finally:
                 if self.connection.in_transaction:
-                    self.connection.execute("COMMIT")
+                    self.connection.execute("ROLLBACK")
+                _raise_translated(error, self.path)
 
     def _take_turn(self) -> None:
         if self._queue is not None:

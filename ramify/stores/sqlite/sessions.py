@@ -37,11 +37,13 @@ class Lifelines:
         self._held[session] = descriptor
 
     def is_cut(self, session: SessionId, pid: int) -> bool:
-        """Tell whether the session's process is known to be gone. Its own process is not asked: see above."""
-        if fcntl is None or pid == os.getpid():
+        """Tell whether the session's process, whose number this is (0: not told), is known to be gone."""
+        path = self._folder / session
+        # A process of another container may have our number, so that alone does not tell that it is us.
+        if fcntl is None or (pid in (0, os.getpid()) and _is_open_here(path)):
             return False
         try:
-            descriptor = os.open(self._folder / session, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
             return False
         try:
@@ -64,6 +66,15 @@ class Lifelines:
         """Let go of every lock; the sessions are found dead by the next worker that looks."""
         while self._held:
             os.close(self._held.popitem()[1])
+
+
+def _is_open_here(path: pathlib.Path) -> bool:
+    """Tell whether this process has the file open, in whichever of its stores."""
+    for descriptor in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(int(descriptor)), os.stat(path)):
+                return True
+    return False
 
 
 def boot_id() -> str:
