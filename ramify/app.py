@@ -41,7 +41,8 @@ class Ramify:
     """
 
     def __init__(self, url: str | None = None, *, tasks: Sequence[str | ModuleType] = ()) -> None:
-        names = [module if isinstance(module, str) else module.__name__ for module in tasks]
+        modules = [tasks] if isinstance(tasks, str) else tasks
+        names = [module if isinstance(module, str) else module.__name__ for module in modules]
         settings = read_settings(url, names)
         self.url = settings.url
         self.store: Store = open_store(settings.url)

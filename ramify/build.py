@@ -38,6 +38,14 @@ def job(
 ) -> Node[T]: ...
 @overload
 def job(
+    fn: Callable[Concatenate[list[A], P], T],
+    a: Sequence[Node[A]],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
+@overload
+def job(
     fn: Callable[Concatenate[A, P], Awaitable[T]],
     a: Given[A],
     /,

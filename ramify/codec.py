@@ -31,7 +31,7 @@ def _encode_other(value: object) -> object:
         return str(value)
     if isinstance(value, Blank):
         raise TypeError(f"{value!r} is work to be done, not a value")
-    raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
+    raise TypeError(f"a value of type {type(value).__name__} cannot be stored as JSON")
 
 
 def _decode_other(wanted: Any, value: object) -> object:

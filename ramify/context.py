@@ -60,8 +60,8 @@ class Context:
         self._report(round(min(100, max(0, share))), None)
 
     def status(self, text: str) -> None:
-        """Say in a line what is being done."""
-        self._report(None, text)
+        """Say in a line what is being done; of a longer text the beginning counts."""
+        self._report(None, str(text)[:1000].encode("utf-8", "replace").decode())
 
     def fail(self, reason: str) -> NoReturn:
         """End this job `failed`, without another try."""

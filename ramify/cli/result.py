@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ramify.cli.screen import complain, print_json
+from ramify.cli.screen import complain, note, print_json
 from ramify.cli.store import Url, find_jobs, open_existing
 from ramify.ended import error_of
 from ramify.model import ENDED, Row, State
@@ -29,7 +29,11 @@ def show_end(store: Store, row: Row) -> None:
         print_json(gather(store, [row.id])[row.id].json)
         return
     if row.state in ENDED:
-        complain(str(error_of(store, row)))
+        error = error_of(store, row)
+        if error.error is not None and error.error.traceback:
+            for line in error.error.traceback.splitlines():
+                note(line)
+        complain(str(error))
     else:
         complain(f"{name_row(row)} has no result yet: it is {row.state}")
     raise typer.Exit(1)

@@ -45,15 +45,16 @@ class Room:
         return True
 
 
+def serves(want: Want, lane: Lane) -> bool:
+    """Tell whether a worker that wants this looks into the lane at all."""
+    return lane.queue in want.queues and lane not in want.refuse and (want.tasks is None or lane.task in want.tasks)
+
+
 def open_lanes(lanes: Iterable[Lane], want: Want, room: Room) -> list[Lane]:
     """Return the lanes that this worker serves and that have room, in the order of its queues."""
     rank = {queue: number for number, queue in enumerate(want.queues)}
-    serves = [
-        lane
-        for lane in lanes
-        if lane.queue in rank and lane not in want.refuse and (want.tasks is None or lane.task in want.tasks)
-    ]
-    return sorted((lane for lane in serves if room.left(lane, 1)), key=lambda lane: rank[lane.queue])
+    found = [lane for lane in lanes if serves(want, lane) and room.left(lane, 1)]
+    return sorted(found, key=lambda lane: rank[lane.queue])
 
 
 def choose(candidates: Sequence[Candidate], want: Want, room: Room) -> list[JobId]:

@@ -139,7 +139,7 @@ def _read_arguments(node: AnyNode) -> tuple[bytes, list[tuple[Any, Path]]]:
     args, kwargs = node.args, node.kwargs
     if not args and not kwargs:
         return b"[[],{}]", []
-    text, blanks = encode_arguments(args, kwargs, f"arguments of {node.task}: ")
+    text, blanks = encode_arguments(args, kwargs, f"arguments of {node.task}")
     if not blanks:
         return text, []
     found = _find_references(args, kwargs or {})

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Final
 
 from ramify.errors import Lost
-from ramify.graph.fit import Room, choose, open_lanes
+from ramify.graph.fit import Room, choose, open_lanes, serves
 from ramify.model import (
     Batch,
     Beat,
@@ -26,6 +27,9 @@ from ramify.model import (
 from ramify.stores.protocol import SLICE
 from ramify.stores.step import Step
 from ramify.stores.tables import Tables
+
+LOOKED_INTO: Final = 16
+"""How many lanes of others an exchange looks into before it wakes them; if there are more, it just wakes them."""
 
 
 class Engine(ABC):
@@ -83,8 +87,10 @@ class Engine(ABC):
             reply.more = tables.first_work() is not None
             due = tables.next_due()
             reply.due_in = None if due is None else max(0.0, due - tables.now())
-        if outcomes or drained:
-            self._wake(ready=reply.more or len(reply.claims) >= want.n, ended=True)
+            changed = bool(outcomes) or drained
+            ready = changed and _leaves_work(tables, want, reply)
+        if changed:
+            self._wake(ready, ended=True)
         return reply
 
     def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
@@ -132,6 +138,14 @@ class Engine(ABC):
         with self._write() as tables:
             tables.set_limit(name, rule)
         self._wake(ready=True, ended=False)
+
+
+def _leaves_work(tables: Tables, want: Want, reply: Exchange) -> bool:
+    """Tell whether there may be something left for others: this worker took all it wanted, or does not serve it."""
+    if reply.more or len(reply.claims) >= want.n:
+        return True
+    others = [lane for lane in tables.ready_lanes() if not serves(want, lane)]
+    return len(others) > LOOKED_INTO or any(tables.ready_in(lane, 1) for lane in others)
 
 
 def _require_alive(tables: Tables, session: SessionId) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Final
 
-from ramify.errors import NotFound
+from ramify.errors import NotFound, WouldDeadlock
 from ramify.graph.plan import Into
 from ramify.model import ENDED, Array, Edge, JobId, Kind, Page, Result, Row, State, Which
 from ramify.stores.gather import pages
@@ -88,8 +88,19 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
         remaining = pause if end is None else min(pause, end - time.monotonic())
         if remaining <= 0:
             raise TimeoutError(f"after {timeout:g} s these have not ended: {name_unfinished(store, rows.values())}")
+        if pause >= _LONGEST and end is None:
+            _refuse_lonely(store)
         store.wait(None, remaining)
         pause = min(_LONGEST, pause * 1.5)
+
+
+def _refuse_lonely(store: Store) -> None:
+    """Raise if the jobs live in this process and nothing in it runs them."""
+    info = store.info()
+    if info.facts.get("store") == "memory" and not info.sessions:
+        raise WouldDeadlock(
+            "nothing in this process works on memory:; call app.run_until_empty(), then ask for results"
+        )
 
 
 def name_unfinished(store: Store, rows: Iterable[Row]) -> str:

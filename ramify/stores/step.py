@@ -105,6 +105,7 @@ class Step:
         if batch.into is not None:
             undone = [row.id for row in befores if row.state is not State.DONE]  # what has ended may be retried
             walk.check_no_cycle(batch.into, undone, tables.successors)
+            batch = self._held_as_now(batch, batch.into)
         lowest = tables.lowest_place(batch.into) if batch.into is not None else 0
         arrival = arrive(batch, {row.id: row.state for row in befores}, aliases, lowest, tables.now())
         tables.insert(batch, arrival)
@@ -117,6 +118,15 @@ class Step:
                 into.last, into.barrier = rename(batch.array.last, aliases), rename(batch.array.barrier, aliases)
             self.rest(into)
         return aliases
+
+    def _held_as_now(self, batch: Batch, into: JobId) -> Batch:
+        """Return the batch held by what holds `into`, or its tree, now. Gates and holds of its own stay as planned."""
+        [above] = self.load([into])
+        root = self.find(above.tree)
+        hold = above.hold or (root.hold if root else None)
+        own = {row.id for row in batch.rows}.union(batch.gates)
+        rows = [row if row.hold == hold or row.hold in own else replace(row, hold=hold) for row in batch.rows]
+        return replace(batch, rows=rows)
 
     def require_held(self, ids: Sequence[JobId]) -> None:
         """Raise `NotFound` or `AlreadyReleased` unless all these jobs are held."""
@@ -164,7 +174,7 @@ class Step:
 
     def _grow(self, row: Row, outcome: Grown) -> Refusal | None:
         batch = outcome.batch
-        into, root = self.find(batch.into or row.id), self.find(row.tree)
+        into = self.find(batch.into or row.id)
         if row.cancelled or into is None or into.cancelled:
             row.cancelled = True
             self._end(row, State.CANCELLED, None)
@@ -173,12 +183,10 @@ class Step:
             return Refusal("bad", f"job {into.id} does not wait for this one any more, so nothing can be added to it")
         if batch.array is not None and into.size != batch.planned_size:
             return Refusal("changed")
-        if root is not None and root.hold is not None:  # what is added to a tree on hold is held with it
-            rows = [replace(added, hold=added.hold or root.hold) for added in batch.rows]
-            batch = replace(batch, rows=rows)
         try:
+            self.require_held(batch.gates)
             self.insert(batch)
-        except (Cycle, NotFound) as error:
+        except (AlreadyReleased, Cycle, NotFound) as error:
             return Refusal("bad", str(error))
         if outcome.value is not None:
             self.tables.keep_value(row.id, outcome.value)

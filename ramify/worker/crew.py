@@ -24,6 +24,9 @@ from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
 from ramify.worker.process import CAN_FORK, Death, Orphans
 
+CANCEL_GRACE: Final = 5.0
+"""Seconds that a job has to stop after it was cancelled, before its process is killed."""
+
 STILL_BORN: Final = 6
 """So many children in a row that die before they have run anything are no accident."""
 
@@ -38,7 +41,7 @@ class Crew:
         self.reports: list[tuple[Claim, Report, bool]] = []
         self.progress: dict[JobId, Progress] = {}
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
-        self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, grace
+        self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, min(grace, CANCEL_GRACE)
         self._hands: list[Hand] = []
         self._flights: dict[JobId, Flight] = {}
         self._pending: deque[Flight] = deque()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from ramify.ended import say
 from ramify.errors import NotFound, TooLarge
 from ramify.ids import make_session_id
 from ramify.model import (
@@ -19,6 +20,7 @@ from ramify.model import (
     Again,
     Back,
     Beat,
+    Charge,
     Claim,
     Edge,
     Ended,
@@ -182,9 +184,9 @@ class Desk:
         """Accept an outcome; remember until when a job of ours may come back."""
         self.outcomes.append(outcome)
         failure = getattr(outcome, "failure", None)
-        if failure is not None:
+        if failure is not None and getattr(outcome, "charge", None) is not Charge.NOTHING:
             again = ", and is tried again" if isinstance(outcome, Again) else ""
-            _log.info("job %s failed: %s%s", outcome.job, failure.message, again)
+            _log.info("job %s: %s%s", outcome.job, say(failure), again)
         delay = getattr(outcome, "delay", None)
         if delay is not None:
             self.patience = max(self.patience, clock() + delay + 1.0)

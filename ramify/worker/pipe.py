@@ -19,12 +19,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+import msgspec
+
 from ramify.worker.call import Call, Message, decode_call, decode_message, encode_call, message_encoder
 
 HAS_PACKETS: Final = hasattr(socket, "SOCK_SEQPACKET") and hasattr(fcntl, "F_SETPIPE_SZ")
 """Without them one job at a time travels to a child."""
 
 MAX_MESSAGE: Final = 100_000
+MAX_REPORT: Final = 1 << 28
+"""No report is longer, so a length beyond it was written by a job that had no business there."""
+
 RING_EVERY: Final = 0.004
 _BUFFER: Final = 4 << 20
 _PIPE: Final = 1 << 20
@@ -157,6 +162,8 @@ class SupervisorEnd:
         at, end, view = 0, len(text), memoryview(text)
         while at + 4 <= end:
             (size,) = _LENGTH.unpack_from(text, at)
+            if size > MAX_REPORT:
+                raise msgspec.ValidationError(f"a report of {size:,} bytes is none")
             if at + 4 + size > end:
                 break
             yield decode_message(view[at + 4 : at + 4 + size])

@@ -65,7 +65,7 @@ class Runner:
         report, job = Report(call.number), self._context(call)
         try:
             prepared, args, kwargs = self._arrange(call)
-        except (BadArguments, BadTask) as error:
+        except Exception as error:  # noqa: BLE001 -- types of the user's own may raise whatever they like
             return _refused(report, error)
         pid = os.getpid()
         try:
@@ -90,7 +90,7 @@ class Runner:
         report, job = Report(call.number), self._context(call)
         try:
             prepared, args, kwargs = self._arrange(call)
-        except (BadArguments, BadTask) as error:
+        except Exception as error:  # noqa: BLE001 -- types of the user's own may raise whatever they like
             return _refused(report, error)
 
         async def run() -> object:
@@ -153,7 +153,7 @@ class Runner:
             if value is not None:
                 stored = encode_result(value)
                 report.json, report.spread = stored.json, stored.spread
-        except (BadNode, BadValue, BadTask) as error:
+        except Exception as error:  # noqa: BLE001 -- likewise: a key's repr, a class's iterator
             report.spawned = report.siblings = None
             report.failure = explain(error, "result")
 

@@ -28,7 +28,7 @@ def names_of(error: BaseException) -> list[str]:
     for cls in type(error).__mro__[:-1]:
         own = [cls.__qualname__, f"{cls.__module__}.{cls.__qualname__}"]
         names += own if cls.__module__ == "builtins" else own[::-1]
-    return names
+    return [_clip(name) for name in names]
 
 
 def _message(error: BaseException) -> str:

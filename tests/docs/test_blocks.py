@@ -25,7 +25,6 @@ def run(command: list[str] | str, folder: Path) -> str:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RAMIFY_URL": f"sqlite:///{folder}/jobs.db",
         "PYTHONPATH": str(folder),
         "PYTHONWARNINGS": "error",
         "COLUMNS": "100",

@@ -105,11 +105,17 @@ def done(claims: Any) -> list[Outcome]:
     return [Ended(claim.row.id, claim.row.attempt, State.DONE, None if claim.row.doomed else VALUE) for claim in claims]
 
 
-def work(store: Store, name: str, n: int = EVERYTHING, each: Callable[[str], None] = lambda label: None) -> None:
+def work(
+    store: Store,
+    name: str,
+    n: int = EVERYTHING,
+    each: Callable[[str], None] = lambda label: None,
+    queues: tuple[str, ...] = ("default",),
+) -> None:
     """Run all that is ready, as a worker of this name does, until nothing is; tell of each job by its label."""
     outcomes: list[Outcome] = []
     while True:
-        reply = store.exchange(name, outcomes, Want(n))
+        reply = store.exchange(name, outcomes, Want(n, queues))
         for claim in reply.claims:
             each(claim.row.label or "")
         outcomes = done(reply.claims)

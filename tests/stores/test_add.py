@@ -245,3 +245,15 @@ def test_a_tree_of_100_000_children_is_added_worked_and_purged(desk: Desk) -> No
     moved = desk.move(Verb.PURGE, "top")
 
     assert (worked, moved, desk.rows()) == (100_001, 1, [])
+
+
+def test_what_is_added_to_a_held_job_is_held_with_it(desk: Desk) -> None:
+    """Children planned while a job was held by its root are let go with it, whatever holds it by then."""
+    desk.add(tree("top", tree("group", leaf("a")), hold=True))
+    batch = desk.batch(leaf("b"), into="group")
+    desk.move(Verb.RELEASE, "top")
+    desk.move(Verb.HOLD, "group")
+
+    desk.store.add(batch)
+
+    assert desk.row("b").hold == desk.ids["group"]

@@ -252,3 +252,44 @@ def test_a_cancelled_job_adds_no_siblings(desk: Desk) -> None:
 
     assert (reply.refused, desk.row("group").size) == ({}, 2)
     assert desk.states() == {"a": "cancelled", "b": "running", "group": "waiting"}
+
+
+def test_a_plan_made_on_hold_does_not_outlast_the_release(desk: Desk) -> None:
+    """What was planned while the tree was on hold, and reported after its release, is not held."""
+    desk.add(tree("top", tree("group", leaf("a"), leaf("b"))))
+    desk.claim(n=1)
+    desk.move(Verb.HOLD, "top")
+    batch = desk.batch(leaf("sibling"), into="group")
+    desk.move(Verb.RELEASE, "top")
+
+    desk.exchange(desk.grown("a", batch))
+
+    assert (batch.rows[0].hold, desk.state("sibling")) == (desk.ids["top"], "ready")
+
+
+def test_a_plan_made_before_a_hold_is_held(desk: Desk) -> None:
+    """What was planned for a part of a tree that was put on hold since is held with that part."""
+    desk.add(tree("top", tree("group", leaf("a"), leaf("b"))))
+    desk.claim(n=1)
+    batch = desk.batch(leaf("sibling"), leaf("own").options(hold=True), into="group")
+    desk.move(Verb.HOLD, "group")
+
+    desk.exchange(desk.grown("a", batch))
+    before = desk.state("sibling")
+    desk.move(Verb.RELEASE, "group")
+
+    assert (before, desk.state("sibling"), desk.state("own")) == ("held", "ready", "held")
+
+
+def test_a_gate_that_was_let_go_refuses_the_outcome(desk: Desk) -> None:
+    """A job cannot add what is blocked by a gate that has been released: nothing would ever let it go."""
+    desk.add(leaf("gate").options(hold=True))
+    desk.add(leaf("a"))
+    desk.claim()
+    batch = desk.batch(leaf("child").options(hold=desk.ids["gate"]), into="a")
+    desk.move(Verb.RELEASE, "gate")
+
+    reply = desk.exchange(desk.grown("a", batch))
+
+    assert reply.refused[desk.ids["a"]].kind == "bad"
+    assert desk.states() == {"gate": "ready", "a": "running"}

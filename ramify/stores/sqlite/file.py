@@ -35,6 +35,7 @@ class File:
         self._durable = durable
         self._lock = threading.RLock()
         self._synchronous = ""
+        self._pid = os.getpid()
         self._queue: int | None = None
         # Whole and without links: the program may change its folder, and all names of a file mean one queue.
         self.path = pathlib.Path(path).resolve()
@@ -117,6 +118,7 @@ class File:
 
         `durable` waits for the disk (unless the store was opened as fast).
         """
+        self._refuse_fork()
         with self._lock:
             try:
                 self._take_turn()
@@ -134,6 +136,7 @@ class File:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """See the database as of one moment, for the length of the block."""
+        self._refuse_fork()
         with self._lock:
             try:
                 self.connection.execute("BEGIN")
@@ -143,6 +146,10 @@ class File:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 _raise_translated(error, self.path)
+
+    def _refuse_fork(self) -> None:
+        if os.getpid() != self._pid:
+            raise StoreDown(f"{self.path} was opened before this process was forked; open it anew here, in a function")
 
     def _take_turn(self) -> None:
         if self._queue is not None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import pathlib
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -27,59 +28,69 @@ class Bells:
         user = os.getuid() if hasattr(os, "getuid") else 0
         name = hashlib.sha256(os.fsencode(database.resolve())).hexdigest()[:16]
         self._folder = os.path.join(tempfile.gettempdir(), f"ramify-{user}", name)
-        self._local = threading.local()
-        self._own: dict[str, socket.socket] = {}
+        self._lock = threading.Lock()
+        self._own: dict[tuple[int, str], socket.socket] = {}
         self._sender: socket.socket | None = None
-        self._works = hasattr(socket, "AF_UNIX")
         self._names: list[str] = []
         self._changed = 0.0
 
     def ring(self, kind: str) -> None:
         """Wake all sleepers of this kind."""
-        if not self._works:
-            return
-        try:
-            changed = os.stat(self._folder).st_mtime
-            if changed != self._changed:  # a listing costs ten times a look at the folder
-                self._names = os.listdir(self._folder)
-                # The time stamp moves in steps of some milliseconds; a fresh one may hide a second change.
-                self._changed = changed if time.time() - changed > 1.0 else 0.0
-        except OSError:
-            return
-        for name in self._names:
-            if name[0] == kind:
-                self._send(os.path.join(self._folder, name))
+        with self._lock:
+            try:
+                changed = os.stat(self._folder).st_mtime
+                if changed != self._changed:  # a listing costs ten times a look at the folder
+                    self._names = os.listdir(self._folder)
+                    # The time stamp moves in steps of some milliseconds; a fresh one may hide a second change.
+                    self._changed = changed if time.time() - changed > 1.0 else 0.0
+            except OSError:
+                return
+            for name in self._names:
+                if name[0] == kind:
+                    self._send(os.path.join(self._folder, name))
 
     def _send(self, path: str) -> None:
         if self._sender is None:
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._sender.setblocking(False)
+            self._sender = _open_socket()
         try:
             self._sender.sendto(b"!", path)
+        except BlockingIOError:
+            # It has not heard our last rings, or too many others have not: what they leave unread is held against us.
+            self._sender.close()
+            self._sender = _open_socket()
+            with contextlib.suppress(OSError):
+                self._sender.sendto(b"!", path)
         except ConnectionRefusedError:  # its owner is gone
             with contextlib.suppress(OSError):
                 os.unlink(path)
         except OSError:
-            pass  # full of wake-ups already, or just removed
+            pass  # it was just removed
 
     def bind(self, kind: str) -> socket.socket | None:
-        """Return this thread's socket for this kind; from now on it is rung."""
-        found: socket.socket | None = getattr(self._local, kind, None)
-        if found is None and self._works:
-            try:
-                os.makedirs(self._folder, mode=0o700, exist_ok=True)
-                found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                found.setblocking(False)
-                path = os.path.join(self._folder, f"{kind}{os.getpid()}-{found.fileno()}")
+        """Return this thread's socket for this kind; from now on it is rung. None where polls must do."""
+        key = (threading.get_ident(), kind)
+        if key not in self._own and hasattr(socket, "AF_UNIX"):
+            with self._lock, contextlib.suppress(OSError):
+                self._forget({key for key in self._own if key[0] not in {t.ident for t in threading.enumerate()}})
+                self._own[key] = self._make(kind)
+        return self._own.get(key)
+
+    def _make(self, kind: str) -> socket.socket:
+        bell = _open_socket()
+        path = os.path.join(self._folder, f"{kind}{os.getpid()}-{bell.fileno()}")
+        try:
+            for _ in range(3):  # who closes last removes the folder
+                _make_private(os.path.dirname(self._folder))
+                _make_private(self._folder)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
-                found.bind(path)
-            except OSError:  # no such folder for us: polls must do
-                self._works = False
-                return None
-            setattr(self._local, kind, found)
-            self._own[path] = found
-        return found
+                with contextlib.suppress(FileNotFoundError):
+                    bell.bind(path)
+                    return bell
+            raise FileNotFoundError(path)
+        except OSError:
+            bell.close()
+            raise
 
     def wait(self, kind: str, timeout: float, also: Sequence[Any]) -> bool:
         """Sleep until rung, until one of `also` can be read, or for `timeout` seconds; return whether any was."""
@@ -93,11 +104,32 @@ class Bells:
 
     def close(self) -> None:
         """Remove this process's sockets."""
-        for path, bell in self._own.items():
+        with self._lock:
+            self._forget(set(self._own))
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                os.rmdir(self._folder)
+            if self._sender is not None:
+                self._sender.close()
+                self._sender = None
+
+    def _forget(self, keys: set[tuple[int, str]]) -> None:
+        for key in keys:
+            bell = self._own.pop(key)
+            with contextlib.suppress(OSError):
+                os.unlink(bell.getsockname())
             bell.close()
-        self._own.clear()
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
+
+
+def _open_socket() -> socket.socket:
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    opened.setblocking(False)
+    return opened
+
+
+def _make_private(folder: str) -> None:
+    """Make a folder that only its owner can write to. Raise `OSError` if there is another one."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    about = os.lstat(folder)
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not ours alone")
