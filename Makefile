@@ -35,7 +35,7 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 storm: $(VENV)/.dev ## kill workers for longer than the tests do, and explore the algebra for longer
 	@STORM_JOBS=2000 STORM_KILLS=40 $(BIN)/python -m pytest -q -s tests/worker/test_storm.py
 	@STORM=2000 $(BIN)/python -m pytest -q --timeout=3600 tests/stores/test_machine.py
-	@$(BIN)/python -m pytest -q --timeout=3600 -m slow
+	@$(BIN)/python -m pytest -q --timeout=3600 -m storm
 
 bench: $(VENV)/.dev ## measure
 	@$(BIN)/python -m bench $(ARGS)

@@ -202,6 +202,8 @@ def _read_whole(name: str, value: object, least: int, most: int) -> int:
 def _read_name(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadNode(f"{name} is a text that is not empty, not {value!r}")
+    if "\0" in value or (not value.isascii() and value.encode("utf-8", "replace").decode() != value):
+        raise BadNode(f"{name} has characters that cannot be stored: {value!r}")
     return value
 
 

@@ -77,7 +77,7 @@ def load(path: Path) -> dict[str, Any]:
         document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
         kind = "TOML" if path.suffix == ".toml" else "JSON"
-        raise BadNode(f"{path} is not {kind}: {error}") from error
+        raise BadNode(f"{path}: not {kind}: {error}") from error
     if not isinstance(document, dict):
         raise BadNode(f"{path}: a project is an object with 'jobs', not a {type(document).__name__}")
     return document

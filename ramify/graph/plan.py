@@ -48,7 +48,6 @@ class _Planner:
         self.into = into
         self.tops = [number for number, flat in enumerate(flats) if flat.parent < 0]
         self.after: list[dict[Before, When]] = [{} for _ in flats]
-        self.ordered: list[set[Before]] = [set() for _ in flats]
         self.slots: list[dict[Before, list[Path]]] = [{} for _ in flats]
         self.joins: list[tuple[int, dict[Before, When]]] = []
         self.array = into.array if into else NO_ARRAY
@@ -121,7 +120,6 @@ class _Planner:
         """Make a node wait for an earlier sibling, unless it is the same or the node itself says what it asks of it."""
         if earlier != number and earlier not in self.after[number]:
             self.after[number][earlier] = When.DONE
-            self.ordered[number].add(earlier)
 
     def _set_gates(self) -> None:
         """Hold up what stands in a node, or beside it, with the node, from the top down."""
@@ -131,12 +129,15 @@ class _Planner:
         gates: list[Before | None] = [None] * (2 * n + 1)
         for number in reversed(range(n)):
             own, above = self.after[number], gates[sites[number]]
-            if sites[number] == 2 * n and self.into:
-                for gate, when in self.into.gates:
-                    self._demand(number, own, gate, when)
+            from_into = self.into.gates if self.into and sites[number] == 2 * n else ()
+            for gate, when in from_into:
+                self._demand(number, own, gate, when)
+            if above is None and number not in taken and n + number not in taken:
+                continue
             beside = inside = above
             if n + number in taken:
-                ordered = {before: own.pop(before) for before in list(own) if before in self.ordered[number]}
+                named = {before for before, _ in self.flats[number].after} - {gate for gate, _ in from_into}
+                ordered = {before: own.pop(before) for before in list(own) if before not in named}
                 beside = inside = self._join(number, ordered, above) if ordered else above
             if number in taken and own:
                 inside = self._join(number, own, beside)
@@ -145,7 +146,7 @@ class _Planner:
                 own = {b: when for b, when in own.items() if b in stays or self._is_under(b, number)}
                 own[inside] = When.DONE
                 self.after[number] = own
-            if beside is not None and (inside == beside or beside != above):
+            if beside is not None and (inside == beside or self._is_under(beside, number)):
                 self._demand(number, own, beside, When.DONE)
             gates[n + number], gates[number] = beside, inside
 
@@ -159,7 +160,10 @@ class _Planner:
         return len(self.flats) + len(self.joins) - 1
 
     def _is_under(self, before: Before, number: int) -> bool:
-        return isinstance(before, int) and before < len(self.flats) and self.flats[before].parent == number
+        if isinstance(before, str):
+            return False
+        n = len(self.flats)
+        return number == (self.flats[before].parent if before < n else self.joins[before - n][0])
 
     def _write(self, make_ids: Callable[[int], list[JobId]]) -> Batch:
         ids = self._name(make_ids)

@@ -7,7 +7,7 @@ decided by `graph.ends`.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ramify.errors import BadNode, BadValue
+from ramify.errors import BadNode
 from ramify.graph.ends import decide_end
 from ramify.graph.plan import Into, plan
 from ramify.graph.retry import delay_before_retry

@@ -17,7 +17,7 @@ from msgspec import Struct
 from ramify import context, project
 from ramify.codec import annotations, decode, encode_result, restore
 from ramify.context import Context
-from ramify.errors import BadArguments, BadNode, BadTask, BadValue
+from ramify.errors import BadArguments, BadTask
 from ramify.graph.sketch import Path, sketch
 from ramify.model import Value
 from ramify.tasks import Tasks

@@ -185,19 +185,19 @@ def test_a_job_without_result_says_why(app: Ramify, ask: Command) -> None:
     app.run_until_empty()
     waiting = app.enqueue(double, 1)
 
-    assert (1, "", f"ramify: go ({failed.id}) failed: ValueError: it is broken\n") == tuple_of(ask("result", failed.id))
+    reply = ask("result", failed.id)
+    assert (1, "") == (reply.code, reply.out)
+    assert reply.err.startswith("Traceback") and "in boom" in reply.err
+    assert reply.err.endswith(f"ramify: go ({failed.id}) failed: ValueError: it is broken\n")
     assert f"({waiting.id}) has no result yet: it is ready" in ask("result", waiting.id).err
-
-
-def tuple_of(reply: object) -> tuple[object, ...]:
-    return tuple(getattr(reply, name) for name in ("code", "out", "err"))
 
 
 def test_the_doctor_finds_a_sound_store_sound(app: Ramify, ask: Command) -> None:
     """Status 0 and how much was checked."""
     app.enqueue(group(job(double, 1), job(double, 2)))
 
-    assert tuple_of(ask("doctor")) == (0, "sound: 3 jobs, 2 edges\n", "")
+    reply = ask("doctor")
+    assert (reply.code, reply.out, reply.err) == (0, "sound: 3 jobs, 2 edges\n", "")
 
 
 def test_the_doctor_names_what_is_wrong(app: Ramify, ask: Command) -> None:

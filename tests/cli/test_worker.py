@@ -120,5 +120,6 @@ def test_a_mistake_is_one_line(place: Path, arguments: list[str], message: str) 
     reply = run("worker", *arguments)
 
     assert (reply.code, reply.out) == (2, "")
-    assert reply.err.startswith(f"ramify: {message}")
+    assert reply.err.startswith("ramify: ")
+    assert message in reply.err
     assert reply.err.count("\n") == 1

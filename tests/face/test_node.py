@@ -87,6 +87,8 @@ def test_a_number_of_retries_is_a_retry() -> None:
         ({"priority": True}, "priority is a whole number"),
         ({"units": -1}, "units is a whole number from 0"),
         ({"queue": ""}, "queue is a text that is not empty"),
+        ({"queue": "a\0"}, "queue has characters that cannot be stored"),
+        ({"label": "\ud800"}, "label has characters that cannot be stored"),
         ({"label": 3}, "label is a text"),
         ({"retry": -1}, "retry is a whole number"),
         ({"timeout": -1}, "timeout is at least 0"),

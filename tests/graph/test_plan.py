@@ -702,6 +702,14 @@ def test_gates_of_a_stored_job_hold_up_what_is_added() -> None:
     assert plan.waits() == {(OTHER, "x"): "done", (OTHER, "a"): "done", ("x", "a"): "done", (OTHER, "b"): "done"}
 
 
+def test_gates_of_a_stored_job_hold_up_what_is_named_there() -> None:
+    """What is only named by what is added waits for them too."""
+    plan = Plan(leaf("a", leaf("x"), after=[leaf("y"), Ref(OTHER)]), into=into(gates=((OTHER, When.DONE),)))
+
+    assert ({OTHER}, {OTHER, "y"}) == (plan.before("y"), plan.before("join of a"))
+    assert ({"join of a"}, {"join of a", "x", "y"}) == (plan.before("x"), plan.before("a"))
+
+
 def test_paths_into_a_stored_job() -> None:
     """A mistake in what is added is named by its place among what is added."""
     with pytest.raises(BadNode, match=r"^jobs\[1\]\.jobs\[0\]: the first"):

@@ -134,7 +134,7 @@ def test_reference_that_cannot_be_filled_in_is_refused(hide: Any) -> None:
 )
 def test_argument_that_is_no_json_is_refused(value: object, place: str) -> None:
     """What cannot be stored is refused with the task and the place."""
-    with pytest.raises(BadValue, match=f"arguments of m:f: {place}"):
+    with pytest.raises(BadValue, match=f"arguments of m:f{place}"):
         sketch([leaf("f", value)])
 
 

@@ -38,7 +38,7 @@ pytestmark = needs_processes
 
 SIZES: Final = [
     pytest.param((1000, 100, 12), id="quick"),
-    pytest.param((10_000, 1000, 100), id="full", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+    pytest.param((10_000, 1000, 100), id="full", marks=[pytest.mark.storm, pytest.mark.timeout(1200)]),
 ]
 FAILURE: Final = Failure("error", "no luck")
 
