@@ -1,20 +1,22 @@
 """Every store takes the same random steps, and none may differ from memory or break an invariant.
 
-Each step is a rule below. After each one the stores are compared row by row and judged by `find_violations`; in the end
-everything is worked off, let go, and purged. `STORM=5000 pytest tests/stores/test_machine.py` explores for longer.
+After each step the stores are compared row by row and judged by `find_violations`; in the end everything is worked
+off, let go, and purged. `STORM=5000 pytest tests/stores/test_machine.py` explores for longer, memory alone unless
+`STORES=memory,sqlite` says otherwise.
 """
 
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from ramify.errors import BadNode, RamifyError
 from ramify.graph.check import find_violations
@@ -23,6 +25,7 @@ from ramify.graph.plan import Into, plan
 from ramify.graph.sketch import sketch
 from ramify.model import (
     ENDED,
+    UNDONE,
     Again,
     Array,
     Back,
@@ -54,9 +57,10 @@ from ramify.stores.protocol import Store
 from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Connection, Names, comparable
 from tests.stores.trees import QUEUES, TASKS, forests
 
-LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only")
 MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """A folder that needs no disk: what is durable is another test's question."""
+LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only")
+VERBS: Final = (Verb.CANCEL, Verb.CANCEL, Verb.RETRY, Verb.RETRY, Verb.HOLD, Verb.RELEASE, Verb.RELEASE, Verb.PURGE)
 Act = Callable[[Store], Any]
 
 
@@ -71,18 +75,20 @@ class Stores(RuleBasedStateMachine):
         self.stores: dict[str, Store] = {}
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY)
 
-    @initialize(slice=st.integers(1, 3))
-    def open(self, slice: int) -> None:
-        """Open every store, empty, and a session."""
+    @initialize(slice=st.integers(1, 3), data=st.data())
+    def open(self, slice: int, data: st.DataObject) -> None:
+        """Open every store, empty; a session and a tree are there from the beginning."""
         self.clock, self.slice = Clock(), slice
         self.stores = {name: self.open_store(name) for name in self.kinds}
         self.names = Names()
         self.sessions: list[SessionId] = []
+        self.gone: list[SessionId] = []
         self.decided: dict[tuple[JobId, int], Ended] = {}
-        self.past: list[Outcome] = []
         self.planned: dict[tuple[JobId, int], Grown] = {}
+        self.past: list[Outcome] = []
         self.before = self.now = self.look()
         self.enter()
+        self.add(data)
 
     def open_store(self, name: str) -> Store:
         """Open one store."""
@@ -96,13 +102,22 @@ class Stores(RuleBasedStateMachine):
         note(describe(self.before))
         replies = {name: self.attempt(name, act, breaks_at) for name in self.stores}
         self.now = self.look()
+        assert find_violations(self.now) == []
         first, *others = replies.values()
         for other in others:
             assert _plain(first) == _plain(other)
+        self.whole = True
         if isinstance(first, RamifyError):
             assert self.before == self.now
             raise first
         return first
+
+    def try_to(self, act: Act, breaks_at: int = 0) -> Any:
+        """Do something that may rightly be refused; return the error then."""
+        try:
+            return self.do(act, breaks_at)
+        except RamifyError as error:
+            return error
 
     def attempt(self, name: str, act: Act, breaks_at: int) -> Any:
         """Do something with one store; if it breaks on the way, nothing may have changed, and it is done again."""
@@ -145,11 +160,15 @@ class Stores(RuleBasedStateMachine):
         drawn = data.draw(st.lists(st.sampled_from(ids), min_size=least, max_size=most)) if ids else []
         return [by_id[id] for id in drawn]
 
+    def pick_session(self, data: st.DataObject) -> SessionId:
+        """Return a session, most often one that is alive."""
+        return data.draw(st.sampled_from(self.sessions * 3 + self.gone[-1:]))
+
     # Adding
 
     @rule(data=st.data(), request=st.sampled_from([None, None, "one", "two"]), breaks_at=st.integers(0, 9))
-    def add(self, data: st.DataObject, request: str | None, breaks_at: int) -> None:
-        """Add a tree."""
+    def add(self, data: st.DataObject, request: str | None = None, breaks_at: int = 0) -> None:
+        """Add a tree; if the reply is lost, once more."""
         batch = self.plan(data, None, 1)
         if batch is not None:
             batch.request = request
@@ -172,8 +191,7 @@ class Stores(RuleBasedStateMachine):
         """Make a held job wait for another."""
         after = self.pick(data, self.rows(State.HELD)).id
         before = self.pick(data, self.rows()).id
-        if after != before:
-            self.try_to(lambda store: store.add(Batch(edges=[Edge(after, -1, before, Kind.AFTER, when)], into=after)))
+        self.try_to(lambda store: store.add(Batch(edges=[Edge(after, -1, before, Kind.AFTER, when)], into=after)))
 
     def plan(self, data: st.DataObject, into: Into | None, most: int) -> Batch | None:
         """Return a random batch, None if its description has a mistake."""
@@ -194,110 +212,84 @@ class Stores(RuleBasedStateMachine):
         array = Array(row.size, row.last, row.barrier)
         return Into(row.id, row.tree, array, row.lane.queue, row.priority, row.hold, gates)
 
-    def try_to(self, act: Act, breaks_at: int = 0) -> Any:
-        """Do something that may rightly be refused."""
-        try:
-            return self.do(act, breaks_at)
-        except RamifyError as error:
-            return error
-
     # Working
 
-    @rule(
-        data=st.data(),
-        n=st.integers(0, 4),
-        ends=st.sampled_from([0, 1, 1000, 1000]),
-        queues=st.permutations(QUEUES),
-        breaks_at=st.integers(0, 30),
-        lost=st.booleans(),
-    )
-    def exchange(
-        self, data: st.DataObject, n: int, ends: int, queues: Sequence[str], breaks_at: int, lost: bool
-    ) -> None:
+    @rule(data=st.data(), times=st.integers(1, 4))
+    def work(self, data: st.DataObject, times: int) -> None:
+        """Workers report and claim."""
+        for _ in range(times):
+            self.exchange(data)
+
+    @rule(data=st.data())
+    def work_more(self, data: st.DataObject) -> None:
+        """Workers report and claim much."""
+        self.work(data, 6)
+
+    def exchange(self, data: st.DataObject) -> None:
         """Report some jobs, rightly or not, and claim others; if the reply is lost, report again."""
-        session = data.draw(st.sampled_from(self.sessions))
+        session = self.pick_session(data)
         outcomes = self.draw_outcomes(data, session)
-        lanes = list(dict.fromkeys(row.lane for row in self.now.rows))
-        refuse = frozenset(data.draw(st.lists(st.sampled_from(lanes), max_size=1))) if lanes else frozenset()
-        tasks = data.draw(st.sampled_from([None, None, frozenset(TASKS), frozenset(TASKS[:1])]))
-        want = Want(n, tuple(queues), tasks, refuse, ends)
+        want = self.draw_want(data)
         running = self.rows(State.RUNNING)
+        breaks_at = data.draw(st.sampled_from([0, 0, 1, 2, 3, 5, 8, 12, 17, 23, 30]))
 
         reply = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), want), breaks_at)
 
         if isinstance(reply, Exchange):
             self.check_reply(session, outcomes, running, reply)
             self.past += outcomes
-            if lost:
-                again = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
-                assert {outcome.job for outcome in outcomes if outcome.job not in reply.refused} <= again.refused.keys()
+            if data.draw(st.integers(1, 5)) == 5:
+                again = self.do(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
+                assert {outcome.job for outcome in outcomes} - reply.refused.keys() <= again.refused.keys()
 
-    @precondition(lambda self: not self.now.work)
-    @rule(data=st.data(), n=st.integers(1, 5), queues=st.permutations(QUEUES), k=st.integers(1, 3))
-    def claim(self, data: st.DataObject, n: int, queues: Sequence[str], k: int) -> None:
-        """Claims come in the order that was promised: first what only ends, then by queue, priority, tree and id."""
-        session = data.draw(st.sampled_from(self.sessions))
-        ready = [row for row in self.rows(State.READY) if row.doomed or row.due is None or row.due <= self.clock.now]
-        ends = sorted((row for row in ready if row.doomed), key=lambda row: (row.tree, row.id))
-        served = [row for row in ready if not row.doomed and row.lane.queue in queues[:k]]
-        served.sort(key=lambda row: (queues.index(row.lane.queue), -row.priority, row.tree, row.id))
-        late = sum(row.due is not None for row in ready)
-
-        reply = self.try_to(lambda store: store.exchange(session, [], Want(n, tuple(queues[:k]), ends=n)))
-
-        if isinstance(reply, Exchange):
-            self.check_reply(session, [], [], reply)
-            if late <= self.slice and not self.now.limits:
-                expected = [row.id for row in (*ends[:n], *served[:n])]
-                assert [claim.row.id for claim in reply.claims] == expected
-
-    @precondition(lambda self: self.past)
-    @rule(data=st.data())
-    def repeat(self, data: st.DataObject) -> None:
-        """Report what was reported long ago: it is refused."""
-        outcomes = data.draw(st.lists(st.sampled_from(self.past), min_size=1, max_size=3))
-        session = data.draw(st.sampled_from(self.sessions))
-        running = self.rows(State.RUNNING)
-
-        reply = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
-
-        if isinstance(reply, Exchange):
-            self.check_reply(session, outcomes, running, reply)
+    def draw_want(self, data: st.DataObject) -> Want:
+        """Return what a worker may ask for, most often much."""
+        n, ends = data.draw(st.sampled_from([(9, 9), (9, 9), (2, 9), (1, 1), (9, 0), (0, 9), (0, 0)]))
+        queues = data.draw(st.permutations(QUEUES))
+        if data.draw(st.integers(1, 4)) < 4:
+            return Want(n, tuple(queues), ends=ends)
+        lanes = list(dict.fromkeys(row.lane for row in self.now.rows))
+        refuse = frozenset(data.draw(st.lists(st.sampled_from(lanes), max_size=1))) if lanes else frozenset()
+        tasks = data.draw(st.sampled_from([None, frozenset(TASKS[:1])]))
+        return Want(n, tuple(queues[: data.draw(st.integers(1, 3))]), tasks, refuse, ends)
 
     def draw_outcomes(self, data: st.DataObject, session: SessionId) -> list[Outcome]:
-        """Return reports on some running jobs, sometimes stale or of another session's jobs."""
+        """Return reports on running jobs, most often all of the session's, and now and then stale ones or another's."""
         running = self.rows(State.RUNNING)
-        mine = [row for row in running if row.session == session]
-        outcomes: list[Outcome] = []
-        for row in self.pick_some(data, mine * 3 + running, 0, 4):
-            outcome = self.draw_outcome(data, row)
-            if outcome is not None:
-                outcomes.append(outcome)
+        rows = [row for row in running if row.session == session]
+        how = data.draw(st.sampled_from(["all", "all", "some", "any"]))
+        if how != "all":
+            rows = self.pick_some(data, rows if how == "some" else running, 0, 3)
+        drawn = [self.draw_outcome(data, row) for row in rows]
+        outcomes = [outcome for outcome in drawn if outcome is not None]
+        if self.past and data.draw(st.integers(1, 6)) == 6:
+            outcomes.insert(0, data.draw(st.sampled_from(self.past)))
         return outcomes
 
     def draw_outcome(self, data: st.DataObject, row: Row) -> Outcome | None:
         """Return a report on a running job."""
-        attempt = row.attempt - (data.draw(st.integers(1, 12)) == 12)
-        kind = data.draw(st.sampled_from(["ended", "ended", "failed", "cancelled", "grown", "again", "back"]))
+        attempt = row.attempt - (data.draw(st.integers(1, 16)) == 16)
         if row.doomed:
             return self.end_of(row, attempt)
-        if kind == "ended":
+        kind = data.draw(
+            st.sampled_from(["done", "done", "done", "failed", "failed", "cancelled", *3 * ["grown"], "again", "back"])
+        )
+        if kind == "done":
             return Ended(row.id, attempt, State.DONE, VALUE)
         if kind in ("failed", "cancelled"):
             return Ended(row.id, attempt, State(kind), None, FAILURE)
         if kind == "again":
             charges = [Charge.NOTHING, Charge.TRY]
             charges += [Charge.CRASH] * (row.crashes < 3) + [Charge.LOSS] * (row.losses < 3)
-            return Again(
-                row.id, attempt, data.draw(st.sampled_from([0.0, 5.0])), data.draw(st.sampled_from(charges)), FAILURE
-            )
-        if kind == "grown":
-            planned = self.planned.pop((row.id, attempt), None) or self.draw_grown(data, row, attempt)
-            if planned is None or data.draw(st.integers(1, 4)) < 4:
-                return planned
-            self.planned[row.id, attempt] = planned  # and reported later, when it may fit no more
-            return None
-        return Back(row.id, attempt)
+            delay, charge = data.draw(st.sampled_from([0.0, 0.0, 5.0])), data.draw(st.sampled_from(charges))
+            return Again(row.id, attempt, delay, charge, FAILURE)
+        if kind == "back":
+            return Back(row.id, attempt)
+        planned = self.planned.pop((row.id, attempt), None) or self.draw_grown(data, row, attempt)
+        if planned is None or data.draw(st.integers(1, 4)) < 4:
+            return planned
+        self.planned[row.id, attempt] = planned  # and reported later, when it may fit no more
+        return None
 
     def draw_grown(self, data: st.DataObject, row: Row, attempt: int) -> Grown | None:
         """Return a report that adds children, siblings or needs; sometimes planned for an array that has changed."""
@@ -314,8 +306,8 @@ class Stores(RuleBasedStateMachine):
 
     def draw_needs(self, data: st.DataObject, row: Row) -> Batch:
         """Return edges from stored jobs into a running one, as needs are."""
-        others = sorted({other.id for other in self.now.rows} - {row.id})
-        befores = data.draw(st.lists(st.sampled_from(others), max_size=2, unique=True)) if others else []
+        others = self.pick_some(data, [other for other in self.now.rows if other.id != row.id], 0, 2)
+        befores = dict.fromkeys(other.id for other in others)
         edges = [Edge(row.id, -place, before, Kind.AFTER) for place, before in enumerate(befores, 1)]
         return Batch(edges=edges, into=row.id)
 
@@ -341,7 +333,7 @@ class Stores(RuleBasedStateMachine):
             if (outcome.job, outcome.attempt) not in ours:
                 assert reply.refused[outcome.job].kind == "lost"
             elif not isinstance(outcome, Grown):
-                assert outcome.job not in reply.refused, outcome
+                assert outcome.job not in reply.refused
         for claim in reply.claims:
             if claim.row.doomed:
                 self.decide(claim.row)
@@ -350,85 +342,115 @@ class Stores(RuleBasedStateMachine):
             if any(_counts(row, name) for row in started):
                 assert sum(_counts(row, name) for row in self.rows(State.RUNNING) if not row.doomed) <= limit.n
 
-    # Sessions and time
+    @precondition(lambda self: not self.now.work)
+    @rule(data=st.data(), n=st.integers(1, 5), queues=st.permutations(QUEUES), k=st.integers(1, 3))
+    def claim(self, data: st.DataObject, n: int, queues: Sequence[str], k: int) -> None:
+        """Claims come in the order that was promised: first what only ends, then by queue, priority, tree and id."""
+        session = self.pick_session(data)
+        ready = [row for row in self.rows(State.READY) if row.doomed or row.due is None or row.due <= self.clock.now]
+        ends = sorted((row for row in ready if row.doomed), key=lambda row: (row.tree, row.id))
+        served = [row for row in ready if not row.doomed and row.lane.queue in queues[:k]]
+        served.sort(key=lambda row: (queues.index(row.lane.queue), -row.priority, row.tree, row.id))
+        late = sum(row.due is not None for row in ready)
 
-    @rule()
-    def enter(self) -> None:
-        """A worker begins."""
-        session = f"session {len(self.sessions):03d}"
-        self.sessions.append(session)
-        self.do(lambda store: store.enter(Session(session, pid=os.getpid())))
+        reply = self.try_to(lambda store: store.exchange(session, [], Want(n, tuple(queues[:k]), ends=n)))
 
-    @rule(data=st.data())
-    def leave(self, data: st.DataObject) -> None:
-        """A worker goes, with or without jobs."""
-        session = data.draw(st.sampled_from(self.sessions))
-        self.do(lambda store: store.leave(session))
-        self.enter()
-
-    @rule(data=st.data())
-    def beat(self, data: st.DataObject) -> None:
-        """A worker lives, and tells how far its jobs are."""
-        session = data.draw(st.sampled_from(self.sessions))
-        progress = [Progress(row.id, 50, "half") for row in self.pick_some(data, self.rows(State.RUNNING), 0, 2)]
-        self.try_to(lambda store: store.beat(session, progress))
-
-    @rule(data=st.data(), n=st.integers(1, 3), breaks_at=st.integers(0, 9))
-    def adopt(self, data: st.DataObject, n: int, breaks_at: int) -> None:
-        """A worker takes over what dead ones ran."""
-        session = data.draw(st.sampled_from(self.sessions))
-        claims = self.try_to(lambda store: store.adopt(session, n), breaks_at)
-        if not isinstance(claims, RamifyError):
-            for claim in claims:
-                assert session == claim.row.session
-
-    @rule(seconds=st.sampled_from([0.5, 5.0, 5.0, 31.0]))
-    def let_time_pass(self, seconds: float) -> None:
-        """Time passes."""
-        self.clock.advance(seconds)
-
-    @rule()
-    def reopen(self) -> None:
-        """All programs end, and one begins anew. A store may know that at once, or when the leases have passed."""
-        for session in self.sessions:
-            self.do(lambda store, session=session: store.leave(session))
-        for name in LASTING & self.stores.keys():
-            self.stores[name].close()
-            self.stores[name] = self.open_store(name)
-        self.enter()
+        if isinstance(reply, Exchange):
+            self.check_reply(session, [], [], reply)
+            if late <= self.slice and not self.now.limits:
+                expected = [row.id for row in (*ends[:n], *served[:n])]
+                assert [claim.row.id for claim in reply.claims] == expected
 
     # Verbs
 
     @precondition(lambda self: self.now.rows)
-    @rule(
-        data=st.data(),
-        verb=st.sampled_from([*list(Verb)[1:], Verb.CANCEL, Verb.RETRY, Verb.RETRY]),
-        breaks_at=st.integers(0, 9),
-    )
-    def move(self, data: st.DataObject, verb: Verb, breaks_at: int) -> None:
-        """Cancel, hold, release, retry or purge."""
-        pool = {
-            Verb.RELEASE: [row for row in self.now.rows if row.hold == row.id],
-            Verb.PURGE: [row for row in self.now.rows if row.parent is None],
-            Verb.RETRY: self.rows(State.FAILED, State.CANCELLED, State.SKIPPED),
-        }.get(verb, self.now.rows)
-        rows = self.pick_some(data, pool or self.now.rows, 1, 2)
-        which = Which(ids=tuple(row.id for row in rows))
-        if data.draw(st.integers(1, 8)) == 8:
-            which = Which(tree=rows[0].tree)
-        self.do(lambda store: store.move(which, verb, FAILURE if verb is Verb.CANCEL else None), breaks_at)
+    @rule(data=st.data(), verbs=st.lists(st.sampled_from(VERBS), min_size=1, max_size=3), breaks_at=st.integers(0, 9))
+    def move(self, data: st.DataObject, verbs: Sequence[Verb], breaks_at: int) -> None:
+        """Cancel, hold, release, retry or purge; one may overtake the other."""
+        for verb in verbs:
+            pool = {
+                Verb.RELEASE: [row for row in self.now.rows if row.hold == row.id],
+                Verb.PURGE: [row for row in self.now.rows if row.parent is None],
+                Verb.RETRY: self.rows(*UNDONE),
+            }.get(verb, self.now.rows)
+            rows = self.pick_some(data, pool or self.now.rows, 1, 2)
+            which = Which(tree=rows[0].tree) if data.draw(st.integers(1, 8)) == 8 else _these(rows)
+            failure = FAILURE if verb is Verb.CANCEL else None
+            self.do(partial(_move, which, verb, failure), breaks_at)
+            if not self.now.rows:
+                return
 
     @precondition(lambda self: self.now.work)
-    @rule(n=st.integers(1, 4), breaks_at=st.integers(0, 20))
+    @rule(n=st.integers(1, 9), breaks_at=st.integers(0, 20))
     def drain(self, n: int, breaks_at: int) -> None:
         """Some of the worklist is done."""
         for _ in range(n):
             self.do(lambda store: store.drain(), breaks_at)
 
-    @rule(name=st.sampled_from(LIMITS), n=st.sampled_from([None, None, 0, 1, 2]))
-    def limit(self, name: str, n: int | None) -> None:
+    # Sessions, time and limits
+
+    @rule(
+        data=st.data(),
+        event=st.sampled_from(["enter", "leave", "beat", "adopt", "time", "time", "lapse", "limit", "reopen"]),
+        breaks_at=st.integers(0, 9),
+    )
+    def happen(self, data: st.DataObject, event: str, breaks_at: int) -> None:
+        """Something happens around the work."""
+        if event == "time":
+            self.clock.advance(data.draw(st.sampled_from([0.5, 5.0])))
+        elif event == "limit":
+            rule = data.draw(st.sampled_from([None, None, None, Rule(0), Rule(1), Rule(2)]))
+            self.limit(data.draw(st.sampled_from(LIMITS)), rule)
+        elif event == "adopt":
+            self.adopt(self.pick_session(data), data.draw(st.integers(1, 3)), breaks_at)
+        elif event == "beat":
+            self.beat(data, self.pick_session(data))
+        elif event == "leave":
+            self.leave(data.draw(st.sampled_from(self.sessions)))
+        else:
+            {"enter": self.enter, "lapse": self.lapse, "reopen": self.reopen}[event]()
+        if not self.sessions:
+            self.enter()
+
+    def enter(self) -> None:
+        """A worker begins."""
+        session = f"session {len(self.sessions) + len(self.gone):03d}"
+        self.sessions.append(session)
+        self.do(lambda store: store.enter(Session(session, pid=os.getpid())))
+
+    def leave(self, session: SessionId) -> None:
+        """A worker goes, with or without jobs."""
+        self.do(lambda store: store.leave(session))
+        self.sessions.remove(session)
+        self.gone.append(session)
+
+    def lapse(self) -> None:
+        """No worker is heard of for longer than a lease, but one, which adopts."""
+        self.clock.advance(31.0)
+        self.adopt(self.sessions[-1], 2, 0)
+
+    def adopt(self, session: SessionId, n: int, breaks_at: int) -> None:
+        """A worker takes over what dead ones ran."""
+        claims = self.try_to(lambda store: store.adopt(session, n), breaks_at)
+        if not isinstance(claims, RamifyError):
+            assert all(claim.row.session == session for claim in claims)
+
+    def beat(self, data: st.DataObject, session: SessionId) -> None:
+        """A worker lives, and tells how far its jobs are."""
+        progress = [Progress(row.id, 50, "half") for row in self.pick_some(data, self.rows(State.RUNNING), 0, 2)]
+        self.try_to(lambda store: store.beat(session, progress))
+
+    def reopen(self) -> None:
+        """All programs end, and one begins anew. A store may know that at once, or when the leases have passed."""
+        for session in list(self.sessions):
+            self.leave(session)
+        for name in LASTING & self.stores.keys():
+            self.stores[name].close()
+            self.stores[name] = self.open_store(name)
+
+    def limit(self, name: str, rule: Rule | None) -> None:
         """A limit is set or lifted."""
-        self.do(lambda store: store.limit(name, None if n is None else Rule(n)))
+        self.do(lambda store: store.limit(name, rule))
 
     # Looking
 
@@ -438,34 +460,24 @@ class Stores(RuleBasedStateMachine):
         """All stores answer alike."""
         ids = [row.id for row in self.pick_some(data, self.now.rows, 1, 4)]
         row = self.pick(data, self.now.rows)
-        which = data.draw(
-            st.sampled_from(
-                [
-                    Which(),
-                    Which(ids=tuple(ids)),
-                    Which(tree=row.tree),
-                    Which(states=ENDED),
-                    Which(queues=frozenset({row.lane.queue}), roots=True),
-                    Which(tasks=frozenset({TASKS[0]}), ended_before=self.clock.now - 5),
-                ]
-            )
-        )
+        selections = [
+            Which(),
+            Which(ids=tuple(ids)),
+            Which(tree=row.tree),
+            Which(states=ENDED),
+            Which(queues=frozenset({row.lane.queue}), roots=True),
+            Which(tasks=frozenset({TASKS[0]}), ended_before=self.clock.now - 5),
+        ]
+        which = data.draw(st.sampled_from(selections))
         page = Page(data.draw(st.sampled_from([None, *ids])), size, newest)
-        self.do(lambda store: store.jobs(which, page))
+        self.do(lambda store: (store.jobs(which, page), store.results(ids)))
         self.do(lambda store: [store.counts(which, by) for by in ("state", "queue", "task")])
-        self.do(lambda store: store.results(ids))
         edges = self.do(lambda store: store.edges(ids, out=out, bad=bad, size=size))
         if edges:
             self.do(lambda store: store.edges(ids, out=out, bad=bad, start=edges[-1]))
         self.do(lambda store: (store.info().sessions, store.info().limits, store.info().worklist))
 
-    # Judging
-
-    @invariant()
-    def nothing_is_wrong(self) -> None:
-        """No invariant is broken."""
-        assert find_violations(self.now) == []
-        self.whole = True
+    # The end
 
     def teardown(self) -> None:
         """Work everything off, let go what is held, and purge: every job ends, and nothing remains."""
@@ -509,14 +521,13 @@ class Stores(RuleBasedStateMachine):
         ]
         reply = self.do(lambda store: store.exchange(self.sessions[-1], outcomes, Want(1000, QUEUES)))
         assert reply.refused == {}
-        assert find_violations(self.now) == []
         return bool(reply.claims or reply.more or outcomes)
 
     def purge_all(self) -> None:
         """Purge trees until none can be purged: what remains only keeps each other."""
         while self.do(lambda store: store.move(Which(roots=True), Verb.PURGE)):
             while self.do(lambda store: store.drain()):
-                assert find_violations(self.now) == []
+                pass
         trees = {row.id: row.tree for row in self.now.rows}
         keepers = {trees[edge.before] for edge in self.now.edges if trees[edge.before] != trees[edge.after]}
         assert keepers == set(trees.values())
@@ -542,6 +553,14 @@ def _counts(row: Row, limit: str) -> bool:
     return {"all": "", "queue": row.lane.queue, "task": row.lane.task, "slot": row.lane.slot}[kind] == name
 
 
+def _these(rows: Sequence[Row]) -> Which:
+    return Which(ids=tuple(row.id for row in rows))
+
+
+def _move(which: Which, verb: Verb, failure: Failure | None, store: Store) -> int:
+    return store.move(which, verb, failure)
+
+
 def _connection(store: Store) -> Connection | None:
     file = getattr(store, "_file", None)
     return file.connection if file else None
@@ -553,7 +572,7 @@ def _plain(reply: Any) -> Any:
 
 ROOMY = dict(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 TestStores = pytest.mark.slow(pytest.mark.timeout(600)(Stores.TestCase))
-TestStores.settings = settings(max_examples=300, stateful_step_count=30, **ROOMY)
+TestStores.settings = settings(max_examples=100, stateful_step_count=20, **ROOMY)
 
 if "STORM" in os.environ:
 
@@ -564,5 +583,5 @@ if "STORM" in os.environ:
 
     TestStorm = pytest.mark.timeout(0)(Storm.TestCase)
     TestStorm.settings = settings(
-        max_examples=int(os.environ["STORM"]), report_multiple_bugs=False, stateful_step_count=50, **ROOMY
+        max_examples=int(os.environ["STORM"]), report_multiple_bugs=False, stateful_step_count=40, **ROOMY
     )

@@ -312,11 +312,10 @@ def test_progress_is_stored(place: Place, tmp_path: Path) -> None:
     root = place.add(call("tell_and_wait", gate))
     thread = start(Worker(place.store, [JOBS], children=1, burst=True))
 
-    until(lambda: place.left(root).percent == 30)
+    until(lambda: (place.left(root).percent, place.left(root).status) == (30, "on the way"))
 
     Path(gate).touch()
     thread.join()
-    assert place.left(root).status == "on the way"
 
 
 def test_cancel_asks_first(place: Place, tmp_path: Path) -> None:
