@@ -162,7 +162,8 @@ class SqliteTables:
         alike: dict[tuple[State, int], list[JobId]] = {}
         for outcome in outcomes:
             alike.setdefault((outcome.state, outcome.attempt), []).append(outcome.job)
-        now, found = self.now(), []
+        now = self.now()
+        found: list[tuple[JobId, int, float | None, int]] = []
         for (state, attempt), ids in alike.items():
             found += self._connection.execute(SQL["end.end"], (state.value, now, _ids(ids), attempt, session))
         # An earlier try, or a cancel that came too late, may have left a failure.
