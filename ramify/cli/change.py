@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from ramify.cli.screen import name_of, out
+from ramify.cli.screen import out
 from ramify.cli.store import Url, find_jobs, open_existing
 from ramify.model import ENDED, UNDONE
+from ramify.picture.words import name_of
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs; what is under them goes with them.")]
 

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ramify.app import Ramify
-from ramify.cli.screen import coloured, name_of, out, plain
+from ramify.cli.screen import out
 from ramify.cli.store import Url, open_existing
 from ramify.model import Info, Page, Row, Session, State, Which
+from ramify.picture.words import coloured, name_of, plain
 
 ALL: Final = "all"
 LATEST: Final = 5

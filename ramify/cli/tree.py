@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from ramify.cli.draw import draw_tree
-from ramify.cli.fold import read_tree
 from ramify.cli.screen import out, print_lines
 from ramify.cli.store import Url, find_jobs, open_existing
+from ramify.picture.draw import draw_tree
+from ramify.picture.fold import read_tree
 
 
 def tree(

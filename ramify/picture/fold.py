@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from ramify.cli.screen import name_of
 from ramify.model import Edge, JobId, Kind, Row, State
+from ramify.picture.words import name_of
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import read_edges, read_rows
 

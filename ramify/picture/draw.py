@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
-from ramify.cli.fold import Branch
-from ramify.cli.screen import coloured, plain
 from ramify.ended import say
 from ramify.model import Result, State
+from ramify.picture.fold import Branch
+from ramify.picture.words import coloured, plain
 from ramify.stores.protocol import Store
 from ramify.stores.read import read_results
 
