@@ -3,6 +3,7 @@
 It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from ramify import project
 from ramify.build import Given, job
+from ramify.completed import Completed
 from ramify.errors import BadNode, BadTask, NotFound
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
@@ -123,10 +125,12 @@ class Ramify:
         for _ in wait_for(self.store, [each.id for each in jobs], timeout):
             pass
 
-    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Iterator[Job[T]]:
-        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not."""
-        by_id = {each.id: each for each in jobs}
-        return (by_id[row.id] for row in wait_for(self.store, list(by_id), timeout))
+    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Completed[T]:
+        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not.
+
+        In a coroutine, `async for` does not block the event loop.
+        """
+        return Completed(self.store, jobs, timeout)
 
     def worker(
         self,
@@ -203,6 +207,14 @@ class Ramify:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
 
     def _refuse_main(self, batch: Batch) -> None:
         """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""
