@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ramify.app import Ramify
+from ramify.cli.complete import names_of
 from ramify.cli.screen import note
 from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
@@ -26,6 +27,7 @@ def worker(
             "-q",
             metavar="NAME",
             help="A queue to serve; several in this order; by default the one named default.",
+            autocompletion=names_of("queue"),
         ),
     ] = None,
     children: Annotated[
