@@ -32,7 +32,8 @@ def info(
     config: Config = None,
 ) -> None:
     """Show how many jobs there are by state and queue, the latest trees, the workers, and what is limited."""
-    look_here()
+    if config:
+        look_here()
     if settings:
         show_settings(url, config, json)
         return
