@@ -70,7 +70,7 @@ def test_bash_completes_when_tab_is_pressed(app: Ramify) -> None:
         dimensions=(24, 200),
     )
 
-    shell.sendline("source <(ramify --show-completion bash) && echo rea''dy")
+    shell.sendline("source <(ramify --show-completion) && echo rea''dy")
     shell.expect("ready")
     shell.send("ramify tre\t")
     shell.expect("ramify tree ")
