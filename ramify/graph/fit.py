@@ -1,8 +1,12 @@
 """Which ready jobs may start: limits and the order of claims. Pure; a store brings the candidates and the counts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from ramify.model import JobId, Lane, Rule, Want
+
+SUSPEND: Final = "suspend:"
+"""Before the name of a limit: a limit of its own beside that one."""
 
 Candidate = tuple[int, JobId, JobId, Lane]
 """(minus priority, tree, id, lane)"""
@@ -12,6 +16,16 @@ def scopes(lane: Lane) -> tuple[str, ...]:
     """Return the names of the limits that a running job of this lane counts against."""
     own = ("all", f"queue:{lane.queue}", f"task:{lane.task}")
     return own if lane.slot is None else (*own, f"slot:{lane.slot}")
+
+
+def in_force(limits: Mapping[str, Rule], now: float) -> dict[str, Rule]:
+    """Return the limits that count now, by what they limit: the lower of a limit and a suspension."""
+    found: dict[str, Rule] = {}
+    for name, rule in limits.items():
+        scope = name.removeprefix(SUSPEND)
+        if (rule.until is None or rule.until > now) and (scope not in found or rule.n < found[scope].n):
+            found[scope] = rule
+    return found
 
 
 class Room:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from ramify.errors import Lost
-from ramify.graph.fit import Room, choose, open_lanes, serves
+from ramify.graph.fit import Room, choose, in_force, open_lanes, serves
 from ramify.model import (
     Batch,
     Beat,
@@ -96,7 +96,7 @@ class Engine(ABC):
     def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
         chosen = tables.ready_ends(want.ends) if want.ends else []
         if want.n > 0:
-            limits = tables.limits()
+            limits = in_force(tables.limits(), tables.now())
             room = Room(limits, tables.running_by_lane() if limits else {})
             lanes = open_lanes(tables.ready_lanes(), want, room)
             candidates = [found for lane in lanes for found in tables.ready_in(lane, room.left(lane, want.n))]

@@ -87,7 +87,10 @@ class Store(Protocol):
         ...
 
     def limit(self, name: str, rule: Rule | None) -> None:
-        """Set or remove a limit on running jobs: `task:NAME`, `queue:NAME`, `slot:NAME` or `all`."""
+        """Set or remove a limit on running jobs: `task:NAME`, `queue:NAME`, `slot:NAME` or `all`.
+
+        `suspend:` before such a name is a limit of its own beside the other, so that a limit survives a suspension.
+        """
         ...
 
     def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
@@ -111,7 +114,10 @@ class Store(Protocol):
         ...
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
-        """Return how many of the selected jobs there are by `state`, `queue` or `task`."""
+        """Return how many of the selected jobs there are by `state`, `queue` or `task`, a job without task as "".
+
+        By `queue state` or `task state` a key is both words with a space between; the state is the last word.
+        """
         ...
 
     def info(self) -> Info:

@@ -104,11 +104,7 @@ class Sqlite(Engine):
 
     def info(self) -> Info:
         with self._file.reading() as connection:
-            sessions = [
-                msgspec.json.decode(about, type=Session)
-                for _, about, _, _, dead in connection.execute(SQL["session.all"])
-                if not dead
-            ]
+            sessions = self._tables.sessions()
             [length] = connection.execute(SQL["work.count"]).fetchone()
             facts = {
                 "store": "sqlite",
@@ -116,7 +112,8 @@ class Sqlite(Engine):
                 "durability": self.durability,
                 "sqlite": sqlite3.sqlite_version,
             }
-            return Info(sessions, self._tables.limits(), length, facts)
+            lost = [session.id for session, gone in sessions if gone]
+            return Info([session for session, _ in sessions], self._tables.limits(), length, facts, lost)
 
     def snapshot(self) -> Snapshot:
         with self._file.reading() as connection:
