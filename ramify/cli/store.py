@@ -28,15 +28,34 @@ Url: TypeAlias = Annotated[
 ]
 
 
+Directory: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--dir", metavar="DIRECTORY", help="Where the modules lie; by default the working directory."),
+]
+
+NoPager: TypeAlias = Annotated[bool, typer.Option("--no-pager", help="Print all at once, however long it is.")]
+
+
+def open_any(url: str | None) -> Ramify:
+    """Open a store, which is made if it is not there yet. Raise `BadStore` for one that nobody else could see."""
+    found = read_settings(url).url
+    _refuse_memory(found)
+    return Ramify(found)
+
+
 def open_existing(url: str | None) -> Ramify:
     """Open a store that is there already. Raise `BadStore` instead of making an empty one in the wrong place."""
     found = read_settings(url).url
+    _refuse_memory(found)
     parts = urlsplit(found)
-    if parts.scheme == "memory":
-        raise BadStore("a memory: store lives in one process only, so there is nothing to see from another")
     if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
         raise BadStore(f"there is no store at {found} yet; --url names another, `ramify run` makes one")
     return Ramify(found)
+
+
+def _refuse_memory(url: str) -> None:
+    if url.startswith("memory:"):
+        raise BadStore("a memory: store lives in one process only, so there is nothing to see from another")
 
 
 def find_jobs(app: Ramify, ids: Sequence[str]) -> list[Row]:
@@ -51,10 +70,12 @@ def find_jobs(app: Ramify, ids: Sequence[str]) -> list[Row]:
     return [rows[id] for id in dict.fromkeys(wanted)]
 
 
-def look_here() -> None:
-    """Let modules of the working directory be found, as `python -m` does."""
-    here = os.getcwd()
-    if here not in sys.path:
+def look_here(directory: str | None = None) -> None:
+    """Let modules of the directory be found, as `python -m` does with the working directory."""
+    if directory is not None and not os.path.isdir(directory):
+        raise typer.BadParameter(f"there is no directory {directory}")
+    here = os.path.abspath(directory or os.getcwd())
+    if sys.path[0] != here:
         sys.path.insert(0, here)
 
 
@@ -68,7 +89,8 @@ def import_tasks(modules: Sequence[str]) -> None:
         except ModuleNotFoundError as error:
             if error.name is not None and f"{name}.".startswith(f"{error.name}."):
                 raise BadTask(
-                    f"there is no module {name!r} here; name it as in `import {name}`, in the directory where it lies"
+                    f"there is no module {name!r} in {sys.path[0]} or where Python looks; "
+                    f"name it as in `import {name}`, in the directory where it lies or with --dir"
                 ) from None
             raise BadTask(f"module {name!r} cannot be imported: {error}{_place(error)}") from error
         except Exception as error:  # importing runs the user's code, which may raise anything

@@ -2,14 +2,16 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
 
 from ramify.app import Ramify
 from ramify.cli.screen import note
-from ramify.cli.store import Url, import_tasks, look_here
+from ramify.cli.store import Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
+from ramify.model import UNDONE, State
 from ramify.settings import read_settings
 
 AUTO: Final = "auto"
@@ -39,10 +41,14 @@ def worker(
     grace: Annotated[
         float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long a stop waits for running jobs.")
     ] = 30.0,
+    directory: Directory = None,
     url: Url = None,
 ) -> None:
-    """Run jobs until Ctrl-C, SIGTERM or, with --burst, until none are left."""
-    look_here()
+    """Run jobs until told to stop.
+
+    That is Ctrl-C, SIGTERM or, with --burst, when none are left; then status 1 means that some did not end done.
+    """
+    look_here(directory)
     served = read_settings(url, modules or ()).tasks
     if not served:
         raise BadTask(
@@ -62,13 +68,23 @@ def worker(
         )
         for wrong in app.check():
             note(f"note: {wrong}")
-        app.worker(
+        hand = app.worker(
             children=n,
             queues=queued,
             multiprocessing=multiprocessing,
             grace=grace,
             burst=burst,
-        ).run()
+        )
+        hand.run()
+        if burst:
+            note(spell_ends(hand.ended))
+            if any(hand.ended[state] for state in UNDONE):
+                raise typer.Exit(1)
+
+
+def spell_ends(ended: Mapping[State, int]) -> str:
+    """Return how many jobs ended how, in words."""
+    return ", ".join(f"{n:,} {state}" for state in State if (n := ended.get(state, 0))) or "there was nothing to run"
 
 
 def count_children(text: str) -> int:

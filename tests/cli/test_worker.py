@@ -104,7 +104,7 @@ def test_the_modules_may_stand_in_the_settings(chores: Ramify) -> None:
     ("arguments", "message"),
     [
         ([], "name the modules whose functions may run"),
-        (["nowhere"], "there is no module 'nowhere' here"),
+        (["nowhere"], "there is no module 'nowhere' in "),
         (["chores.py"], "'chores.py' is a file; name the module, as in `import chores`"),
         (["broken"], "module 'broken' cannot be imported: ZeroDivisionError: division by zero (broken.py, line 1)"),
         (["empty"], "empty defines no function that could run"),
