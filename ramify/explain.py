@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from ramify.ended import error_of, find_cause, read_failure, say
-from ramify.graph.fit import SUSPEND, in_force, scopes
+from ramify.graph.fit import SUSPENDED, in_force, scopes, unexpired
 from ramify.model import ENDED, Info, JobId, Kind, Page, Row, Rule, Session, State, Step, Which
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import UNFINISHED, name_row, read_edges, read_row, read_rows
@@ -90,7 +90,7 @@ class _Search:
 
     @cached_property
     def limits(self) -> Mapping[str, Rule]:
-        return in_force(self.info.limits, self.now)
+        return unexpired(self.info.limits, self.now)
 
     @cached_property
     def workers(self) -> list[Session]:
@@ -176,11 +176,11 @@ class _Search:
         return self._explain_limit(row) or self._explain_workers(row)
 
     def _explain_limit(self, row: Row) -> Reason | None:
+        limits = in_force(self.limits)
         for scope in scopes(row.lane):
-            rule = self.limits.get(scope)
-            if rule is None:
+            if scope not in limits:
                 continue
-            if self.info.limits.get(SUSPEND + scope) == rule:
+            if (rule := self.limits.get(SUSPENDED + scope)) is not None:
                 until = f" until {time.strftime('%H:%M:%S', time.localtime(rule.until))}" if rule.until else ""
                 kind, _, name = scope.partition(":")
                 command = ("resume", *((f"--{kind}", name) if name else ()))
@@ -188,10 +188,10 @@ class _Search:
                 text = f"{name_row(row)} may not start: {what} is suspended{until}"
                 return Reason("suspended", text, row.id, command)
             running = self._running(scope)
-            if len(running) >= rule.n:
+            if len(running) >= limits[scope]:
                 names = ", ".join(map(name_row, running[:NAMED]))
                 more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
-                text = f"{name_row(row)} may not start: the limit of {rule.n} on {scope} is in use"
+                text = f"{name_row(row)} may not start: the limit of {limits[scope]} on {scope} is in use"
                 text += f" by {names}{more}" if running else ""
                 command = ("limit", scope, str(len(running) + 1))
                 return Reason("limit", text, row.id, command, tuple(each.id for each in running))

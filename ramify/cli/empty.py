@@ -16,7 +16,7 @@ from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.cli.text import suggest
-from ramify.graph.fit import SUSPEND
+from ramify.graph.fit import SUSPENDED
 from ramify.model import JobId, Page, Row, Rule, State, Step, Verb, Which
 from ramify.picture.words import plain
 from ramify.stores.protocol import SLICE, Store
@@ -74,7 +74,7 @@ def empty_queues(store: Store, queues: Sequence[str]) -> Emptied:
     """Remove what has not begun from these queues. Nothing begins there meanwhile, so that no running job is met."""
     emptied = Emptied()
     limits = store.info().limits
-    ours = [name for queue in queues if (name := f"{SUSPEND}queue:{queue}") not in limits]
+    ours = [name for queue in queues if (name := f"{SUSPENDED}queue:{queue}") not in limits]
     try:
         seen: set[JobId] = set()
         after: JobId | None = None

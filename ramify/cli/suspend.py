@@ -11,13 +11,13 @@ from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.cli.text import read_duration, suggest
-from ramify.graph.fit import SUSPEND
+from ramify.graph.fit import DECLARED, SUSPENDED
 from ramify.model import Rule, Which
 from ramify.picture.words import plain
 
 Queues = Annotated[list[str] | None, typer.Option("--queue", "-q", metavar="NAME", help="Only this queue.")]
 TaskNames = Annotated[list[str] | None, typer.Option("--task", "-t", metavar="MODULE:FUNCTION", help="Only this task.")]
-KINDS: Final = ("queue", "task", "slot")
+KINDS: Final = ("queue", "task", "slot", "host")
 NONE: Final = "none"
 
 
@@ -37,10 +37,10 @@ def suspend(
     until = None if duration is None else time.time() + read_duration(duration)
     with open_existing(url) as app:
         for scope in _scopes(queues, tasks):
-            app.store.limit(SUSPEND + scope, Rule(0, until))
+            app.store.limit(SUSPENDED + scope, Rule(0, until))
             running = app.store.counts(_which(scope), "state").get("running", 0)
             if json:
-                print_facts(rule_facts(SUSPEND + scope, Rule(0, until)) | {"running": running})
+                print_facts(rule_facts(SUSPENDED + scope, Rule(0, until)) | {"running": running})
                 continue
             ends = f" until {time.strftime('%H:%M:%S', time.localtime(until))}" if until is not None else ""
             _say(f"{_spell(scope)} is suspended{ends}; {running:,} still running")
@@ -59,19 +59,19 @@ def resume(
     Without --queue or --task those are all.
     """
     with open_existing(url) as app:
-        suspended = [name.removeprefix(SUSPEND) for name in app.store.info().limits if name.startswith(SUSPEND)]
+        suspended = [name.removeprefix(SUSPENDED) for name in app.store.info().limits if name.startswith(SUSPENDED)]
         for scope in _scopes(queues, tasks) if queues or tasks else suspended or ["all"]:
-            app.store.limit(SUSPEND + scope, None)
+            app.store.limit(SUSPENDED + scope, None)
             was = scope in suspended
             if json:
-                print_facts({"name": scope, "resumed": was})
+                print_facts({"scope": scope, "resumed": was})
             else:
                 _say(f"{_spell(scope)} {'goes on' if was else 'was not suspended'}")
 
 
 def limit(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="all, queue:NAME, task:MODULE:FUNCTION or slot:NAME.")
+        str | None, typer.Argument(metavar="NAME", help="all, queue:NAME, task:MODULE:FUNCTION, slot:NAME, host:NAME.")
     ] = None,
     n: Annotated[str | None, typer.Argument(metavar="N", help="How many may run at once, or none: no limit.")] = None,
     json: Json = False,
@@ -87,7 +87,7 @@ def limit(
         if name is not None and n is not None:
             app.store.limit(name, _read_rule(name, n))
         limits = app.store.info().limits
-        shown = {key: rule for key, rule in limits.items() if name in {None, key}}
+        shown = {key: rule for key, rule in limits.items() if name in {None, rule_facts(key, rule)["scope"]}}
         if json:
             print_facts(*(rule_facts(key, rule) for key, rule in shown.items()))
             return
@@ -98,16 +98,20 @@ def limit(
 
 
 def rule_facts(name: str, rule: Rule) -> dict[str, Any]:
-    """Return what `--json` says of a limit."""
-    scope = name.removeprefix(SUSPEND)
-    return {"name": scope, "suspended": name != scope, "n": rule.n, "until": rule.until}
+    """Return what `--json` says of a limit: what it counts, whether it was `set`, `declared` or `suspended`, and n."""
+    scope = name.removeprefix(DECLARED).removeprefix(SUSPENDED)
+    source = name.removesuffix(scope).rstrip(":") or "set"
+    return {"scope": scope, "source": source, "n": rule.n, "until": rule.until}
 
 
 def spell_rule(name: str, rule: Rule) -> str:
     """Return a limit in words."""
-    scope = name.removeprefix(SUSPEND)
+    facts = rule_facts(name, rule)
     until = f" until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(rule.until))}" if rule.until is not None else ""
-    return f"{_spell(scope)} is suspended{until}" if scope != name else f"limit on {scope}: {rule.n} running{until}"
+    if facts["source"] == "suspended":
+        return f"{_spell(facts['scope'])} is suspended{until}"
+    declared = ", as the task declares" if facts["source"] == "declared" else ""
+    return f"limit on {facts['scope']}: {rule.n} running{until}{declared}"
 
 
 def _scopes(queues: list[str] | None, tasks: list[str] | None) -> list[str]:
@@ -139,7 +143,9 @@ def _check(name: str) -> None:
     kind, colon, rest = name.partition(":")
     if name != "all" and not (kind in KINDS and rest):
         meant = "" if colon else f"; did you mean 'queue:{name}'?"
-        raise typer.BadParameter(f"{name!r} cannot be limited: all, queue:NAME, task:MODULE:FUNCTION, slot:NAME{meant}")
+        raise typer.BadParameter(
+            f"{name!r} cannot be limited: all, queue:NAME, task:MODULE:FUNCTION, slot:NAME, host:NAME{meant}"
+        )
 
 
 def _read_rule(name: str, n: str) -> Rule | None:

@@ -50,7 +50,8 @@ def test_retry_leaves_alone_what_needs_none(app: Ramify, ask: Command) -> None:
     assert (1, "") == (reply.code, reply.out)
     assert reply.err.splitlines() == [
         f"ramify: double ({done.id}) is left alone: it is done, and what is done never runs again",
-        f"ramify: double ({ready.id}) is left alone: it has not ended: it is ready; `ramify explain {ready.id}` says why",
+        f"ramify: double ({ready.id}) is left alone: it has not ended: it is ready; "
+        f"`ramify explain {ready.id}` says why",
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.model import Edge, Info, JobId, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
@@ -113,7 +114,12 @@ class Sqlite(Engine):
                 "sqlite": sqlite3.sqlite_version,
             }
             lost = [session.id for session, gone in sessions if gone]
-            return Info([session for session, _ in sessions], self._tables.limits(), length, facts, lost)
+            known = [session for session, _ in sessions]
+            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost)
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        with self._file.reading():
+            return self._tables.tasks(names)
 
     def snapshot(self) -> Snapshot:
         with self._file.reading() as connection:
