@@ -5,7 +5,7 @@ It reads what the store has and changes nothing. What made a job end badly is fo
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, takewhile
 from typing import Final
@@ -54,6 +54,11 @@ def explain(store: Store, id: JobId) -> Reason:
     """Return the first reason why the job does not run, or why it ended as it did. Raise `NotFound`."""
     row = read_row(store, id)
     return _explain_end(store, row) if row.state in ENDED else _Search(store).explain(row)
+
+
+def modules_of(workers: Iterable[Session]) -> list[str]:
+    """Return the modules that these workers serve."""
+    return sorted({task.partition(":")[0] for worker in workers for task in worker.tasks})
 
 
 def spell(seconds: float) -> str:
@@ -213,11 +218,13 @@ class _Search:
         here = [worker for worker in self.workers if queue in worker.queues]
         if not here:
             return Reason("unserved", f"{name} is ready, but nobody serves queue {queue}", row.id, self._worker(row))
-        module = task.rpartition(":")[0]
-        if not task.startswith(BUILT_IN) and not any(module in worker.tasks for worker in here):
-            served = ", ".join(sorted({each for worker in here for each in worker.tasks}))
-            text = f"{name} is ready, but no worker knows task {task}: those of queue {queue} serve {served}"
-            return Reason("unknown", text, row.id, self._worker(row))
+        if not task.startswith(BUILT_IN) and not any(task in worker.tasks for worker in here):
+            served = modules_of(here)
+            text = f"{name} is ready, but no worker knows task {task}: those of queue {queue} serve {', '.join(served)}"
+            # They know the module, and it has no such function, so another worker would not know it either.
+            missing = task.partition(":")[0] in served
+            text += ", which has no such function" if missing else ""
+            return Reason("unknown", text, row.id, () if missing else self._worker(row))
         ready = self.store.counts(Which(states=frozenset({State.READY}), queues=frozenset({queue})), "state")
         text = f"{name} is ready; a worker takes it when it is its turn, {ready.get('ready', 0):,} are ready in {queue}"
         return Reason("ready", text, row.id)

@@ -338,7 +338,7 @@ class Exchange(Struct):
 
 
 class Session(Struct, frozen=True):
-    """One life of a worker."""
+    """One life of a worker. `tasks` are the names of those that it knows."""
 
     id: SessionId
     host: str = ""

@@ -18,7 +18,7 @@ from ramify.cli.facts import Json, facts_of, print_facts
 from ramify.cli.screen import out
 from ramify.cli.store import Url, open_existing
 from ramify.cli.suspend import rule_facts, spell_rule
-from ramify.explain import spell
+from ramify.explain import modules_of, spell
 from ramify.model import Info, Page, Row, Session, State, Which
 from ramify.picture.words import COLOURS, coloured, name_of, plain
 
@@ -106,7 +106,7 @@ def _worker_facts(session: Session, lost: bool) -> dict[str, Any]:
         "host": session.host,
         "pid": session.pid,
         "queues": session.queues,
-        "modules": session.tasks,
+        "modules": modules_of([session]),
         "started": session.started,
         "lost": lost,
     }
@@ -151,7 +151,7 @@ def _draw_workers(facts: Info) -> RenderableType:
         table.add_row(
             Text(plain(f"{session.host}:{session.pid}")),
             Text(plain(", ".join(session.queues))),
-            Text(plain(", ".join(session.tasks))),
+            Text(plain(", ".join(modules_of([session])))),
             Text("lost", "bold red") if lost else Text(spell(time.time() - session.started)),
         )
     return table

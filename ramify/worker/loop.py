@@ -83,7 +83,7 @@ class Worker:
         self._far.setblocking(False)
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
-        self._desk = Desk(self._store, self._queues, self._tasks.modules, self._crew.jobs, self.ended)
+        self._desk = Desk(self._store, self._queues, tuple(sorted(names)), self._crew.jobs, self.ended)
         try:
             with self._signals():
                 self._crew.check_time()

@@ -86,9 +86,9 @@ def mend_by_worker(command: str, stored: Job[Any]) -> None:
             process.wait(30)
 
 
-def enter(app: Ramify, queue: str = "default", module: str = "chores") -> None:
+def enter(app: Ramify, queue: str = "default", task: str = "chores:double") -> None:
     """Make a worker known that claims nothing by itself."""
-    app.store.enter(Session("s", "crow", os.getpid(), (queue,), (module,)))
+    app.store.enter(Session("s", "crow", os.getpid(), (queue,), (task,)))
 
 
 @pytest.mark.slow
@@ -197,12 +197,23 @@ def test_nobody_serves_its_queue(app: Ramify, why: Any) -> None:
 def test_no_worker_knows_its_task(app: Ramify, why: Any) -> None:
     """Somebody serves the queue, but not the module."""
     stored = app.enqueue("chores:double", 1)
-    enter(app, module="elsewhere")
+    enter(app, task="elsewhere:paint")
 
     text, command = why(stored)
 
     assert text.endswith("is ready, but no worker knows task chores:double: those of queue default serve elsewhere")
     mend_by_worker(command, stored)
+
+
+def test_its_module_has_no_such_function(app: Ramify, why: Any) -> None:
+    """A worker knows the module and not the task: no other worker would help, so no command is offered."""
+    stored = app.enqueue("chores:dubble", 1)
+    enter(app)
+
+    text, command = why(stored)
+
+    assert text.endswith("those of queue default serve chores, which has no such function")
+    assert command == ""
 
 
 @pytest.mark.slow
