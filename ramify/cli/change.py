@@ -4,13 +4,14 @@ What could not be done is told with the reason, and makes the status 1.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from msgspec import Struct
 from rich.text import Text
 
 from ramify.app import Ramify
+from ramify.cli.complete import ids_of, names_of
 from ramify.cli.facts import Json, print_facts, state_of
 from ramify.cli.screen import complain, out
 from ramify.cli.store import Url, find_jobs, open_existing
@@ -21,7 +22,8 @@ from ramify.picture.words import name_of, plain
 from ramify.stores.protocol import SLICE
 from ramify.stores.read import name_row, read_row, read_rows
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs; what is under them goes with them.")]
+UNENDED: Final = frozenset(State) - ENDED
+HELD: Final = frozenset({State.HELD})
 
 
 class _Answer(Struct):
@@ -33,7 +35,14 @@ class _Answer(Struct):
     others: list[JobId] = []
 
 
-def cancel(jobs: Ids, json: Json = False, url: Url = None) -> None:
+def cancel(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(metavar="ID…", help="Jobs; what is under them goes with them.", autocompletion=ids_of(UNENDED)),
+    ],
+    json: Json = False,
+    url: Url = None,
+) -> None:
     """Cancel jobs and all under them.
 
     What waits never runs, what runs is stopped. Status 1: one had ended.
@@ -43,7 +52,10 @@ def cancel(jobs: Ids, json: Json = False, url: Url = None) -> None:
 
 
 def release(
-    jobs: Annotated[list[str], typer.Argument(metavar="ID…", help="Held jobs; what is held with them goes too.")],
+    jobs: Annotated[
+        list[str],
+        typer.Argument(metavar="ID…", help="Held jobs; what is held with them goes too.", autocompletion=ids_of(HELD)),
+    ],
     json: Json = False,
     url: Url = None,
 ) -> None:
@@ -57,11 +69,17 @@ def release(
 
 def retry(
     jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="ID…", help="Jobs that failed, were cancelled or skipped.")
+        list[str] | None,
+        typer.Argument(
+            metavar="ID…", help="Jobs that failed, were cancelled or skipped.", autocompletion=ids_of(UNDONE)
+        ),
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="All that failed, instead of ids.")] = False,
     queues: Annotated[
-        list[str] | None, typer.Option("--queue", "-q", metavar="NAME", help="All that failed in this queue.")
+        list[str] | None,
+        typer.Option(
+            "--queue", "-q", metavar="NAME", help="All that failed in this queue.", autocompletion=names_of("queue")
+        ),
     ] = None,
     json: Json = False,
     url: Url = None,

@@ -14,6 +14,7 @@ from ramify.cli.empty import empty
 from ramify.cli.enqueue import enqueue
 from ramify.cli.explain import explain
 from ramify.cli.info import info
+from ramify.cli.init import init
 from ramify.cli.jobs import jobs
 from ramify.cli.result import result
 from ramify.cli.run import run
@@ -32,12 +33,12 @@ _UsageError: Final[Any] = typer.BadParameter.__bases__[0]
 commands: Final = typer.Typer(
     name="ramify",
     help="Durable jobs that branch: run them, watch them, put them right.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
+    init,
     worker,
     run,
     enqueue,

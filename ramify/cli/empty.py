@@ -12,6 +12,7 @@ import typer
 from msgspec import Struct
 from rich.text import Text
 
+from ramify.cli.complete import names_of
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
@@ -36,7 +37,9 @@ class Emptied(Struct):
 
 
 def empty(
-    queues: Annotated[list[str], typer.Argument(metavar="QUEUE…", help="The queues to empty.")],
+    queues: Annotated[
+        list[str], typer.Argument(metavar="QUEUE…", help="The queues to empty.", autocompletion=names_of("queue"))
+    ],
     json: Json = False,
     url: Url = None,
 ) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from ramify.build import job
+from ramify.cli.complete import names_of
 from ramify.cli.facts import Json, facts_of, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Directory, Url, find_jobs, import_tasks, look_here, open_any
@@ -29,7 +30,10 @@ def enqueue(
         list[str] | None,
         typer.Argument(metavar="ARGUMENT…", help="JSON, or else a text; name=value for one that goes by name."),
     ] = None,
-    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="The queue it waits in.")] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option("--queue", "-q", metavar="NAME", help="The queue it waits in.", autocompletion=names_of("queue")),
+    ] = None,
     priority: Annotated[
         int | None, typer.Option("--priority", "-p", metavar="N", help="A higher one goes first; by default 0.")
     ] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ramify.cli.complete import ids_of
 from ramify.cli.facts import Json, facts_of, print_facts
 from ramify.cli.screen import out
 from ramify.cli.store import Url, find_jobs, open_existing
@@ -14,7 +15,7 @@ from ramify.picture.words import plain
 
 
 def explain(
-    job: Annotated[str, typer.Argument(metavar="ID", help="A job.")],
+    job: Annotated[str, typer.Argument(metavar="ID", help="A job.", autocompletion=ids_of())],
     json: Json = False,
     url: Url = None,
 ) -> None:

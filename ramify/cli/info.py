@@ -16,11 +16,13 @@ from rich.text import Text
 from ramify.app import Ramify
 from ramify.cli.facts import Json, facts_of, print_facts
 from ramify.cli.screen import out
-from ramify.cli.store import Url, open_existing
+from ramify.cli.settings import show_settings
+from ramify.cli.store import Config, Url, look_here, open_existing
 from ramify.cli.suspend import rule_facts, spell_rule
 from ramify.explain import modules_of, spell
 from ramify.model import Info, Page, Row, Session, State, Which
 from ramify.picture.words import COLOURS, coloured, name_of, plain
+from ramify.stores.address import mask
 
 ALL: Final = "all"
 SCHEDULED: Final = "scheduled"
@@ -44,14 +46,23 @@ def info(
         float | None,
         typer.Option("--interval", "-i", metavar="SECONDS", min=0.1, help="Show it again and again until Ctrl-C."),
     ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Show the settings instead, and where each came from.")
+    ] = False,
     json: Json = False,
     url: Url = None,
+    config: Config = None,
 ) -> None:
     """Show queues, latest trees, workers and limits.
 
     With --interval again and again, until Ctrl-C.
     """
-    with open_existing(url) as app:
+    if config:
+        look_here()
+    if settings:
+        show_settings(url, config, json)
+        return
+    with open_existing(url, config) as app:
         if interval is None:
             _show(_look(app), json)
         elif sys.stdout.isatty() and not json:
@@ -90,7 +101,7 @@ def _look(app: Ramify) -> _Look:
 def _facts(look: _Look) -> dict[str, Any]:
     lost = look.info.lost
     return {
-        "url": look.url,
+        "url": mask(look.url),
         "queues": look.counts,
         "trees": [facts_of(row) for row in look.trees],
         "workers": [_worker_facts(session, session.id in lost) for session in _sorted(look.info)],
@@ -114,7 +125,7 @@ def _worker_facts(session: Session, lost: bool) -> dict[str, Any]:
 
 def _draw(look: _Look) -> Group:
     gap = Text()
-    parts: list[RenderableType] = [Text(plain(look.url), "bold"), gap, _draw_jobs(look.counts)]
+    parts: list[RenderableType] = [Text(plain(mask(look.url)), "bold"), gap, _draw_jobs(look.counts)]
     if look.trees:
         parts += [gap, _draw_trees(look.trees)]
     return Group(*parts, gap, _draw_workers(look.info), gap, *_draw_rest(look.info))

@@ -11,6 +11,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ramify.app import Ramify
+from ramify.cli.complete import names_of
+from ramify.cli.complete import states as offer_states
 from ramify.cli.facts import SCHEDULED, Json, facts_of, print_facts, state_of
 from ramify.cli.screen import note, out, print_lines
 from ramify.cli.store import NoPager, Url, find_jobs, open_existing
@@ -25,13 +27,26 @@ STATES: Final = (*State, SCHEDULED)
 
 def jobs(
     states: Annotated[
-        list[str] | None, typer.Option("--state", "-s", metavar="STATE", help="Only those of this state; several: any.")
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            metavar="STATE",
+            help="Only those of this state; several: any.",
+            autocompletion=offer_states,
+        ),
     ] = None,
     queues: Annotated[
-        list[str] | None, typer.Option("--queue", "-q", metavar="NAME", help="Only those of this queue.")
+        list[str] | None,
+        typer.Option(
+            "--queue", "-q", metavar="NAME", help="Only those of this queue.", autocompletion=names_of("queue")
+        ),
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--task", "-t", metavar="MODULE:FUNCTION", help="Only those of this task.")
+        list[str] | None,
+        typer.Option(
+            "--task", "-t", metavar="MODULE:FUNCTION", help="Only those of this task.", autocompletion=names_of("task")
+        ),
     ] = None,
     label: Annotated[
         str | None, typer.Option("--label", "-l", metavar="PATTERN", help="Only those so labelled, as 'scene *'.")

@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from ramify.app import Ramify
+from ramify.cli.complete import names_of
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
@@ -15,8 +16,14 @@ from ramify.graph.fit import DECLARED, SUSPENDED
 from ramify.model import Rule, Which
 from ramify.picture.words import plain
 
-Queues = Annotated[list[str] | None, typer.Option("--queue", "-q", metavar="NAME", help="Only this queue.")]
-TaskNames = Annotated[list[str] | None, typer.Option("--task", "-t", metavar="MODULE:FUNCTION", help="Only this task.")]
+Queues = Annotated[
+    list[str] | None,
+    typer.Option("--queue", "-q", metavar="NAME", help="Only this queue.", autocompletion=names_of("queue")),
+]
+TaskNames = Annotated[
+    list[str] | None,
+    typer.Option("--task", "-t", metavar="MODULE:FUNCTION", help="Only this task.", autocompletion=names_of("task")),
+]
 KINDS: Final = ("queue", "task", "slot", "host")
 NONE: Final = "none"
 

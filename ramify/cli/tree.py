@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ramify.cli.complete import ids_of
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import out, print_lines
 from ramify.cli.store import NoPager, Url, find_jobs, open_existing
@@ -12,7 +13,10 @@ from ramify.picture.fold import Branch, read_tree
 
 
 def tree(
-    job: Annotated[str, typer.Argument(metavar="ID", help="A job; the tree under it is shown.")],
+    job: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A job; the tree under it is shown.", autocompletion=ids_of(roots=True)),
+    ],
     depth: Annotated[int, typer.Option("--depth", "-d", min=0, help="How many levels to show.")] = 6,
     no_pager: NoPager = False,
     json: Json = False,

@@ -40,7 +40,11 @@ def draw_tree(store: Store, root: Branch, width: int, ids: bool = True) -> list[
 
 
 def _draw(branch: Branch, guide: str, result: Result | None, width: int, ids: bool) -> Text:
-    line = Text(guide, "bright_black").append_text(coloured(branch.state, f"{branch.state.value:<{STATE_WIDTH}} "))
+    line = (
+        Text()
+        .append(guide, "bright_black")
+        .append_text(coloured(branch.state, f"{branch.state.value:<{STATE_WIDTH}} "))
+    )
     name = branch.name + (f" × {branch.n:,}" if branch.n > 1 else "")
     if branch.state is State.RUNNING and result is not None:
         name += f"  {result.percent} %" if result.percent is not None else ""

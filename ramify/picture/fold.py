@@ -152,7 +152,7 @@ def _open(store: Store, branch: Branch, owner: Row, only: Mapping[JobId, Row] | 
     for edge, row in _sources(store, sources, owner.id if counted else None):
         if edge.kind is Kind.CHILD:
             family.add(edge, row)
-        elif row.parent == owner.id and _is_join(row):
+        elif row.parent == owner.id and is_join(row):
             sources.append(row.id)
         elif row.parent == owner.id and row.id not in named:  # a node that was an argument
             named.add(row.id)
@@ -213,7 +213,8 @@ def _in_pages(edges: Iterator[Edge], size: int = SLICE) -> Iterator[list[Edge]]:
         yield page
 
 
-def _is_join(row: Row) -> bool:
+def is_join(row: Row) -> bool:
+    """Tell whether this is a join that planning made: nobody named it, and nothing is under it."""
     return row.lane.task is None and row.size == 0 and row.label is None
 
 

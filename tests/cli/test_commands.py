@@ -54,7 +54,7 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["enqueue", "chores:double", "1", "x=2"], "chores:double(x: int) -> int: multiple values for argument 'x'"),
         (["enqueue", "chores:double", "x=1", "x=2"], "argument 'x' is given twice"),
         (["enqueue", "chores:dubble", "1"], "did you mean chores:double?"),
-        (["enqueue", "chores:double", "1", "--dir", "nix"], "there is no directory nix"),
+        (["enqueue", "chores:double", "1", "--dir", "nix"], "Directory 'nix' does not exist"),
         (["enqueue", "chores:double", "1", "--url", "memory:"], "a memory: store lives in one process only"),
         (["jobs", "--state", "faild"], "there is no state 'faild'; did you mean 'failed'? There are held, waiting"),
         (["retry"], "name jobs by their ids, or all that failed by --all or --queue NAME, one or the other"),

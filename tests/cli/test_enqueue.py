@@ -97,7 +97,7 @@ def test_a_mistake_stores_nothing() -> None:
 
 
 def test_modules_may_lie_elsewhere(place: Path) -> None:
-    """`--dir` is where the module is looked for, by the producer and by the worker."""
+    """`--dir` is where module and store are looked for, by the producer and by the worker."""
     (place / "lib").mkdir()
     (place / "lib" / "tools.py").write_text("def triple(x: int) -> int:\n    return 3 * x\n")
 
@@ -105,8 +105,8 @@ def test_modules_may_lie_elsewhere(place: Path) -> None:
     missing = run("worker", "tools", "--burst")
     run("worker", "tools", "--dir", "lib", "--burst", "-n", "1", "--multiprocessing")
 
-    assert f"there is no module 'tools' in {place} or where Python looks" in missing.err
-    assert run("result", stored).out == "6\n"
+    assert f"there is no module 'tools'; searched: {place}" in missing.err
+    assert run("result", stored, "--url", "sqlite:///lib/ramify.db").out == "6\n"
 
 
 def test_json_says_what_was_stored() -> None:
