@@ -11,6 +11,7 @@ from ramify.awaited import each_end
 from ramify.context import running
 from ramify.ended import error_of, read_failure
 from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
+from ramify.explain import Reason, explain
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
@@ -124,6 +125,10 @@ class Job(Ref[T_co], Generic[T_co]):
         others = self._find_outside(row)
         self._move(Verb.RETRY)
         return [Job(self._store, id) for id in others]
+
+    def explain(self) -> Reason:
+        """Return why the job does not run, or ended as it did: the first reason, in words, and what mends it."""
+        return explain(self._store, self.id)
 
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""

@@ -31,9 +31,6 @@ DEPTH: Final = 24
 NAMED: Final = 8
 """So many of the running jobs, and of the failed ones, are shown each by itself, with all that is above them."""
 
-WIDE: Final = 1000
-"""So many of the jobs under one are looked at for each picture."""
-
 BELOW: Final = 3
 """Lines of the terminal that are left alone."""
 
@@ -63,7 +60,7 @@ def draw_frame(store: Store, row: Row, seconds: float, width: int, height: int) 
     room = max(3, height)
     # What fits is shown whole.
     only = _active(store, row, counts) if sum(counts.values()) > room else None
-    tree = read_tree(store, row, DEPTH, only, WIDE)
+    tree = read_tree(store, row, DEPTH, only)
     lines = draw_tree(store, _lift(tree), width, ids=False)
     if len(lines) > room:
         lines[room - 1 :] = [Text(f"… {len(lines) - room + 1:,} more lines", "bright_black")]
