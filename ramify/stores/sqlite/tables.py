@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
@@ -39,6 +40,8 @@ from ramify.stores.tables import Place
 LOWEST: Final = -(1 << 62)
 FIRST: Final[Place] = ("", LOWEST)
 LAST: Final[Place] = ("~", 0)
+
+_to_json = msgspec.json.Encoder().encode
 
 
 class SqliteTables:
@@ -154,6 +157,9 @@ class SqliteTables:
             found[before].append(after)
         return found
 
+    def forgive(self, job: JobId) -> None:
+        self._tell("edges.forgive", job)
+
     def reopen(self, edges: Sequence[Edge]) -> None:
         self._tell_all("edges.reopen", [(edge.after, edge.place) for edge in edges])
 
@@ -240,6 +246,10 @@ class SqliteTables:
         lanes = self.refresh_lanes()
         return {lanes[lane]: n for lane, n in self._ask("claim.running")}
 
+    def running_on(self, host: str) -> list[Candidate]:
+        lanes = self.refresh_lanes()
+        return [(priority, tree, id, lanes[lane]) for priority, tree, id, lane in self._ask("claim.running on", host)]
+
     def wake_due(self, n: int) -> None:
         self._tell("claim.due", self.now(), n)
 
@@ -284,10 +294,10 @@ class SqliteTables:
     # Names
 
     def find_marked(self, unless: Unless) -> JobId | None:
-        found: JobId | None = self._one("names.unfinished", unless.mark)
-        if found is None and unless.within is not None:
+        found: JobId | None = None
+        if unless.within is not None:
             found = self._one("names.done since", unless.mark, self.now() - unless.within)
-        return found
+        return found or self._one("names.unfinished", unless.mark)
 
     def find_request(self, request: str) -> JobId | None:
         found: JobId | None = self._one("names.request", request)
@@ -310,16 +320,21 @@ class SqliteTables:
         return bool(self._ask("session.alive", session))
 
     def bury(self, session: SessionId | None) -> None:
+        for known, gone in self.sessions():
+            if known.id == session or (session is None and gone):
+                self._tell("session.bury", known.id)
+                self._lifelines.drop(known.id)
+
+    def sessions(self) -> list[tuple[Session, bool]]:
+        """Return the sessions that were not declared dead, each with whether it is."""
+        found: list[tuple[Session, bool]] = []
         for id, about, boot, lease, dead in self._ask("session.all"):
             if dead:
                 continue
             known = msgspec.json.decode(about, type=Session)
-            gone = session is None and (
-                lease < self._lease_clock() or boot != self._boot or self._lifelines.is_cut(id, known.pid)
-            )
-            if gone or id == session:
-                self._tell("session.bury", id)
-                self._lifelines.drop(id)
+            gone = lease < self._lease_clock() or boot != self._boot or self._lifelines.is_cut(id, known.pid)
+            found.append((known, gone))
+        return found
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", n)]
@@ -335,13 +350,36 @@ class SqliteTables:
         return [id for (id,) in self._ask("session.overdue", self.now(), n)]
 
     def limits(self) -> dict[str, Rule]:
-        return {name: Rule(n) for name, n in self._ask("names.limits")}
+        return {name: Rule(n, until) for name, n, until in self._ask("names.limits")}
 
     def set_limit(self, name: str, rule: Rule | None) -> None:
         if rule is None:
             self._tell("names.drop limit", name)
         else:
-            self._tell("names.set limit", name, rule.n)
+            self._tell("names.set limit", name, rule.n, rule.until)
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        found = self._ask("task.all") if names is None else self._ask("task.these", _to_json(list(names)).decode())
+        return [columns.read_task(about) for (about,) in found]
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        self._tell_all("task.keep", [(task.name, _to_json(task).decode()) for task in tasks])
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        self._tell("task.forget", _to_json(list(names)).decode())
+
+    def clocks(self) -> dict[str, float]:
+        return dict(self._ask("task.clocks"))
+
+    def set_clock(self, name: str, now: float) -> None:
+        self._tell("task.set clock", name, now)
+
+    def reset(self) -> None:
+        for (table,) in self._ask("task.tables"):
+            self._connection.execute(f"DELETE FROM {table}")
+        self.forget_lanes()
 
 
 def _ids(ids: Iterable[JobId]) -> str:
