@@ -37,27 +37,29 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    init,
-    worker,
-    run,
-    enqueue,
-    info,
-    jobs,
-    tree,
-    explain,
-    result,
-    release,
-    cancel,
-    retry,
-    empty,
-    suspend,
-    resume,
-    limit,
-    doctor,
-):
-    commands.command()(command)
-commands.command("requeue", short_help="The same as retry.")(retry)
+COMMANDS: Final = {
+    "init": init,
+    "worker": worker,
+    "run": run,
+    "enqueue": enqueue,
+    "info": info,
+    "jobs": jobs,
+    "tree": tree,
+    "explain": explain,
+    "result": result,
+    "release": release,
+    "cancel": cancel,
+    "retry": retry,
+    "requeue": retry,
+    "empty": empty,
+    "suspend": suspend,
+    "resume": resume,
+    "limit": limit,
+    "doctor": doctor,
+}
+for name, command in COMMANDS.items():
+    same = None if name == command.__name__ else f"The same as {command.__name__}."
+    commands.command(name, short_help=same)(command)
 
 
 def _show_version(wanted: bool) -> None:
