@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import ramify
+import ramify.cli.commands
 import ramify.model
-from tests.cli.conftest import Command, run
+from tests.cli.conftest import ROOT, Command, run
 
 UNKNOWN = "01m7y2n3t4fngr08tmpk90tv5s"
 COMMANDS = [
@@ -144,3 +145,11 @@ def test_whatever_prints_speaks_json(app: ramify.Ramify, ask: Command, command: 
     assert "\x1b" not in reply.out
     assert reply.out.count("\n") == 1
     assert all(isinstance(json.loads(line), dict) for line in reply.out.splitlines())
+
+
+def test_the_documentation_names_every_command() -> None:
+    """`docs/cli.md` has a line for each."""
+    page = (ROOT / "docs/cli.md").read_text("utf-8")
+    table = page[: page.index("Status 0 is good news")]
+
+    assert [name for name in ramify.cli.commands.COMMANDS if f"{name} " not in table.replace("`", " ")] == []
