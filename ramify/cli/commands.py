@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -37,7 +37,7 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS: Final = {
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "init": init,
     "worker": worker,
     "run": run,
@@ -58,8 +58,7 @@ COMMANDS: Final = {
     "doctor": doctor,
 }
 for name, command in COMMANDS.items():
-    same = None if name == command.__name__ else f"The same as {command.__name__}."
-    commands.command(name, short_help=same)(command)
+    commands.command(name, short_help="The same as retry." if name == "requeue" else None)(command)
 
 
 def _show_version(wanted: bool) -> None:
