@@ -84,7 +84,7 @@ def look_here(directory: Path | None = None) -> None:
     if directory is not None:
         os.chdir(directory)
     here = os.getcwd()
-    if here not in sys.path:
+    if sys.path[0] != here:
         sys.path.insert(0, here)
 
 
