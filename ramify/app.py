@@ -24,7 +24,6 @@ from ramify.settings import read_settings
 from ramify.stores.open import open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
-from ramify.task import read_name
 from ramify.tasks import Tasks
 from ramify.worker import inline
 from ramify.worker.claimed import Claimed
@@ -82,7 +81,7 @@ class Ramify:
         as all arguments of a function are the function's. Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue`
         naming the mistake and where it is.
         """
-        node = self._fan_out(what, args, kwargs) if isinstance(what, str) else _read(what, args, kwargs)
+        node = self._spread(_read(what, args, kwargs))
         flats = sketch([node])
         self._known.prepare(flats)
         batch = plan(flats, make_ids)
@@ -220,22 +219,29 @@ class Ramify:
     ) -> None:
         self.close()
 
-    def _fan_out(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AnyNode:
-        """Return the job of a task by its name: several, if an argument is "ALL" and that is what the task says."""
-        task = self._known.find(read_name(name))
+    def _spread(self, node: AnyNode) -> AnyNode:
+        """Return the jobs of one whose function is not here, if an argument is "ALL" and its task was so deployed."""
+        if node.task is None or node.function is not None or node.children:
+            return node
+        task = self._known.find(node.task)
         if task is None or not task.fan_out:
-            return job(name, *args, **kwargs)
-        names = [parameter.name for parameter in task.parameters]
-        picks = spread(task.fan_out, task.parameters, {**dict(zip(names, args, strict=False)), **kwargs})
-        calls = [
-            (
-                [picked.get(at, value) for at, value in zip(names, args, strict=False)] + list(args[len(names) :]),
-                kwargs | {key: value for key, value in picked.items() if key in kwargs},
+            return node
+        names, kwargs = [parameter.name for parameter in task.parameters], dict(node.kwargs or {})
+        picks = spread(task.fan_out, task.parameters, {**dict(zip(names, node.args, strict=False)), **kwargs})
+        if picks == [{}]:
+            return node
+        return group(
+            *(
+                Node[Any](
+                    node.task,
+                    tuple(picked.get(at, value) for at, value in zip(names, node.args, strict=False)),
+                    {name: picked.get(name, value) for name, value in kwargs.items()},
+                    (),
+                    node.how,
+                )
+                for picked in picks
             )
-            for picked in picks
-        ]
-        nodes = [job(name, *own, **more) for own, more in calls]
-        return group(*nodes) if picks != [{}] else nodes[0]
+        )
 
     def _refuse_main(self, batch: Batch) -> None:
         """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""
