@@ -1,4 +1,4 @@
-"""`ramify deploy` and `ramify check`: what tasks say of themselves goes into the store; what is wrong with it is said."""
+"""`ramify deploy` and `ramify check`: what tasks say of themselves goes into the store; mistakes in it are named."""
 
 import sys
 from typing import Annotated
