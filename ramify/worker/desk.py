@@ -46,7 +46,7 @@ from ramify.stores.protocol import SLICE, Store
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
-from ramify.worker.decide import decide, decide_loss, end, home_of
+from ramify.worker.decide import decide, decide_loss, end, homes_of
 from ramify.worker.process import clock
 from ramify.worker.trouble import explain
 
@@ -181,9 +181,7 @@ class Desk:
         for _, report, _ in self._reports:
             self._check(report)
         for claim, report, cancelled in self._reports:
-            # A job that grows by itself alone knows its own array; only when that changed it is read again.
-            home = homes.get(home_of(claim, report) or "")
-            outcome = decide(claim, report, home, random.random(), cancelled)
+            outcome = decide(claim, report, homes, random.random(), cancelled)
             if isinstance(outcome, Grown):
                 self._grown[claim.row.id] = (claim, report)
             self.add(outcome)
@@ -208,10 +206,12 @@ class Desk:
             self.patience = max(self.patience, clock() + delay + 1.0)
 
     def _read_homes(self) -> dict[JobId, Row]:
+        # A job that grows by itself alone knows its own array; only when that changed it is read again.
         wanted = {
             home
             for claim, report, _ in self._reports
-            if (home := home_of(claim, report)) is not None and (home != claim.row.id or home in self._grown)
+            for home in homes_of(claim, report)
+            if home != claim.row.id or home in self._grown
         }
         ids = tuple(sorted(wanted))
         pages = [ids[start : start + SLICE] for start in range(0, len(ids), SLICE)]
@@ -293,8 +293,10 @@ class Desk:
         """Sort out claims that cannot run yet, or any more; most can."""
         arrange, results = self.arranger.arrange, self.results
         outcomes = [(claim, outcome) for claim in self.claims if (outcome := arrange(claim, results)) is not None]
+        gone = {claim.row.id for claim, _ in outcomes}
+        if gone:
+            self.claims = [claim for claim in self.claims if claim.row.id not in gone]
         for claim, outcome in outcomes:
-            self.claims.remove(claim)
             if isinstance(outcome, Grown):
                 self._needing.add(claim.row.id)
             self.add(outcome)
