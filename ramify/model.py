@@ -156,6 +156,16 @@ class Retry(Struct, frozen=True):
     on: tuple[str, ...] = ()
 
 
+class Unique(Struct, frozen=True, omit_defaults=True):
+    """What must not be there twice: an unfinished job of the task with the same arguments (those named `by`; None:
+    all), or with the same `key`; with `within`, also one that was done in that time.
+    """
+
+    by: tuple[str, ...] | None = None
+    key: str | None = None
+    within: float | str | None = None
+
+
 class Policy(Struct, frozen=True, omit_defaults=True):
     """What a worker must know to run a job; stored beside its arguments, opaque to stores.
 
@@ -244,7 +254,8 @@ class Value(Struct, frozen=True):
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):
-    """Why a job did not end `done`. `kind` is error, timeout, crashed, arguments, result, limit or cause."""
+    """Why a job did not end `done`. `kind` is error, timeout, crashed, arguments, result, needs,
+    late, limit or cause."""
 
     kind: str
     message: str
@@ -264,13 +275,17 @@ class Ended(Struct, frozen=True, tag="ended"):
 
 
 class Grown(Struct, frozen=True, tag="grown"):
-    """The job adds `batch` and waits for what leads into it; then it ends, or runs (`then`)."""
+    """The job adds `batch` and waits for what leads into it; then it ends, or runs (`then`).
+
+    `beside` is a second batch, of siblings, where one run adds children and siblings.
+    """
 
     job: JobId
     attempt: int
     batch: Batch
     then: Step = Step.END
     value: Value | None = None
+    beside: Batch | None = None
 
 
 class Again(Struct, frozen=True, tag="again"):

@@ -9,6 +9,7 @@ import typer
 
 import ramify
 from ramify.cli.change import cancel, release, retry
+from ramify.cli.deploy import check, deploy
 from ramify.cli.doctor import doctor
 from ramify.cli.empty import empty
 from ramify.cli.enqueue import enqueue
@@ -20,6 +21,7 @@ from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
 from ramify.cli.suspend import limit, resume, suspend
+from ramify.cli.tasks import tasks
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
@@ -55,6 +57,9 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "suspend": suspend,
     "resume": resume,
     "limit": limit,
+    "deploy": deploy,
+    "tasks": tasks,
+    "check": check,
     "doctor": doctor,
 }
 for name, command in COMMANDS.items():

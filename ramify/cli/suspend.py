@@ -11,7 +11,7 @@ from ramify.cli.complete import names_of
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
-from ramify.cli.text import read_duration, suggest
+from ramify.cli.text import read_seconds, suggest
 from ramify.graph.fit import DECLARED, SUSPENDED
 from ramify.model import Rule, Which
 from ramify.picture.words import plain
@@ -41,7 +41,8 @@ def suspend(
 
     What runs is finished. `ramify resume` lets them start again.
     """
-    until = None if duration is None else time.time() + read_duration(duration)
+    seconds = read_seconds("--duration", duration)
+    until = None if seconds is None else time.time() + seconds
     with open_existing(url) as app:
         for scope in _scopes(queues, tasks):
             app.store.limit(SUSPENDED + scope, Rule(0, until))

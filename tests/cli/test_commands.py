@@ -50,7 +50,7 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["enqueue", "double"], "'double' does not name a function"),
         (
             ["enqueue", "chores:double", "1", "--delay", "soon"],
-            "'soon' is not a length of time; write 90, 90s, 5m, 2h or 1d",
+            "--delay is a number of seconds, not 'soon'; or a text as '90s', '6h' or",
         ),
         (["enqueue", "chores:double", "1", "x=2"], "chores:double(x: int) -> int: multiple values for argument 'x'"),
         (["enqueue", "chores:double", "x=1", "x=2"], "argument 'x' is given twice"),

@@ -41,8 +41,6 @@ LOWEST: Final = -(1 << 62)
 FIRST: Final[Place] = ("", LOWEST)
 LAST: Final[Place] = ("~", 0)
 
-_to_json = msgspec.json.Encoder().encode
-
 
 class SqliteTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
@@ -117,7 +115,8 @@ class SqliteTables:
         takes = {edge.after for edge in arrival.edges if edge.slots}
         payloads = [(row.id, batch.payloads[row.id]) for row in arrival.rows if row.id in batch.payloads]
         self._tell_all("add.payload", [columns.payload_values(id, payload, id in takes) for id, payload in payloads])
-        self._tell_all("add.edge", map(columns.edge_values, arrival.edges))
+        if arrival.edges:
+            self._tell_all("add.edge", map(columns.edge_values, arrival.edges))
         if batch.marks:
             own = {row.id for row in arrival.rows}
             self._tell_all("add.mark", [(m, id) for id, marks in batch.marks.items() if id in own for m in marks])
@@ -165,9 +164,13 @@ class SqliteTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
-        asked = _to_json([(outcome.job, outcome.state, outcome.attempt) for outcome in outcomes]).decode()
-        values = {"outcomes": asked, "session": session, "now": self.now()}
-        found = self._connection.execute(SQL["end.end"], values).fetchall()
+        alike: dict[tuple[State, int], list[JobId]] = {}
+        for outcome in outcomes:
+            alike.setdefault((outcome.state, outcome.attempt), []).append(outcome.job)
+        now = self.now()
+        found: list[tuple[JobId, int, float | None, int]] = []
+        for (state, attempt), ids in alike.items():
+            found += self._connection.execute(SQL["end.end"], (state.value, now, _ids(ids), attempt, session))
         # An earlier try, or a cancel that came too late, may have left a failure.
         marred = {id: attempt > 1 or marked for id, attempt, _, marked in found}
         self._tell_all("end.no deadline", [(id,) for id, _, limit, _ in found if limit is not None])
@@ -356,14 +359,18 @@ class SqliteTables:
     # Tasks and clocks
 
     def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
-        found = self._ask("task.all") if names is None else self._ask("task.these", _to_json(list(names)).decode())
+        found = (
+            self._ask("task.all")
+            if names is None
+            else self._ask("task.these", msgspec.json.encode(list(names)).decode())
+        )
         return [columns.read_task(about) for (about,) in found]
 
     def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
-        self._tell_all("task.keep", [(task.name, _to_json(task).decode()) for task in tasks])
+        self._tell_all("task.keep", [(task.name, msgspec.json.encode(task).decode()) for task in tasks])
 
     def forget_tasks(self, names: Sequence[str]) -> None:
-        self._tell("task.forget", _to_json(list(names)).decode())
+        self._tell("task.forget", msgspec.json.encode(list(names)).decode())
 
     def clocks(self) -> dict[str, float]:
         return dict(self._ask("task.clocks"))
