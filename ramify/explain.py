@@ -73,6 +73,15 @@ def spell(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
+def spell_moment(when: float) -> str:
+    """Return a time as people say it here: without the day if that is today."""
+    try:
+        then = time.localtime(when)
+    except (OverflowError, ValueError, OSError):  # years with more digits than a clock knows
+        return "the end of time"
+    return time.strftime("%H:%M:%S" if then[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S", then)
+
+
 def _explain_end(store: Store, row: Row) -> Reason:
     if row.state is State.DONE:
         ago = f", since {spell(time.time() - row.ended)}" if row.ended is not None else ""
@@ -174,8 +183,7 @@ class _Search:
 
     def _explain_ready(self, row: Row) -> Reason:
         if row.due is not None and row.due > self.now:
-            at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.due))
-            text = f"{name_row(row)} is due in {spell(row.due - self.now)}, at {at}"
+            text = f"{name_row(row)} is due in {spell(row.due - self.now)}, at {spell_moment(row.due)}"
             failure = read_failure(self.store, row.id) if row.tries else None
             return Reason("due", text + (f"; its last try ended with {say(failure)}" if failure else ""), row.id)
         return self._explain_limit(row) or self._explain_workers(row)
@@ -186,7 +194,7 @@ class _Search:
             if scope not in limits:
                 continue
             if (rule := self.limits.get(SUSPENDED + scope)) is not None:
-                until = f" until {time.strftime('%H:%M:%S', time.localtime(rule.until))}" if rule.until else ""
+                until = f" until {spell_moment(rule.until)}" if rule.until is not None else ""
                 kind, _, name = scope.partition(":")
                 command = ("resume", *((f"--{kind}", name) if name else ()))
                 what = f"{kind} {name}" if name else "everything"

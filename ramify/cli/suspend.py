@@ -12,6 +12,7 @@ from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.cli.text import read_seconds, suggest
+from ramify.explain import spell_moment
 from ramify.graph.fit import DECLARED, SUSPENDED
 from ramify.model import Rule, Which
 from ramify.picture.words import plain
@@ -50,7 +51,7 @@ def suspend(
             if json:
                 print_facts(rule_facts(SUSPENDED + scope, Rule(0, until)) | {"running": running})
                 continue
-            ends = f" until {time.strftime('%H:%M:%S', time.localtime(until))}" if until is not None else ""
+            ends = f" until {spell_moment(until)}" if until is not None else ""
             _say(f"{_spell(scope)} is suspended{ends}; {running:,} still running")
             if not _is_known(app, scope):
                 note(f"note: there is no job of {_spell(scope)}{_meant(app, scope)}")
@@ -115,7 +116,7 @@ def rule_facts(name: str, rule: Rule) -> dict[str, Any]:
 def spell_rule(name: str, rule: Rule) -> str:
     """Return a limit in words."""
     facts = rule_facts(name, rule)
-    until = f" until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(rule.until))}" if rule.until is not None else ""
+    until = f" until {spell_moment(rule.until)}" if rule.until is not None else ""
     if facts["source"] == "suspended":
         return f"{_spell(facts['scope'])} is suspended{until}"
     declared = ", as the task declares" if facts["source"] == "declared" else ""
@@ -123,6 +124,8 @@ def spell_rule(name: str, rule: Rule) -> str:
 
 
 def _scopes(queues: list[str] | None, tasks: list[str] | None) -> list[str]:
+    if not all([*(queues or ()), *(tasks or ())]):
+        raise typer.BadParameter("a queue or task has a name; without --queue and --task all is meant")
     named = [*(f"queue:{queue}" for queue in queues or ()), *(f"task:{task}" for task in tasks or ())]
     return named or ["all"]
 
