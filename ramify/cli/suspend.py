@@ -13,8 +13,8 @@ from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.cli.text import read_seconds, suggest
 from ramify.explain import spell_moment
-from ramify.graph.fit import DECLARED, SUSPENDED
-from ramify.model import Rule, Which
+from ramify.graph.fit import DECLARED, SUSPENDED, unexpired
+from ramify.model import Info, Rule, Which
 from ramify.picture.words import plain
 
 Queues = Annotated[
@@ -68,7 +68,7 @@ def resume(
     Without --queue or --task those are all.
     """
     with open_existing(url) as app:
-        suspended = [name.removeprefix(SUSPENDED) for name in app.store.info().limits if name.startswith(SUSPENDED)]
+        suspended = [name.removeprefix(SUSPENDED) for name in limits_of(app.store.info()) if name.startswith(SUSPENDED)]
         for scope in _scopes(queues, tasks) if queues or tasks else suspended or ["all"]:
             app.store.limit(SUSPENDED + scope, None)
             was = scope in suspended
@@ -95,15 +95,20 @@ def limit(
             _check(name)
         if name is not None and n is not None:
             app.store.limit(name, _read_rule(name, n))
-        limits = app.store.info().limits
+        limits = limits_of(app.store.info())
         shown = {key: rule for key, rule in limits.items() if name in {None, rule_facts(key, rule)["scope"]}}
         if json:
             print_facts(*(rule_facts(key, rule) for key, rule in shown.items()))
             return
-        for key, rule in sorted(shown.items()):
+        for key, rule in shown.items():
             _say(spell_rule(key, rule))
         if not shown:
             _say(f"no limit on {name}" if name else "no limits")
+
+
+def limits_of(info: Info) -> dict[str, Rule]:
+    """Return the limits whose time is not over, by name."""
+    return dict(sorted(unexpired(info.limits, time.time()).items()))
 
 
 def rule_facts(name: str, rule: Rule) -> dict[str, Any]:
