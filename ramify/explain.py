@@ -21,9 +21,6 @@ from ramify.stores.read import UNFINISHED, name_row, read_edges, read_row, read_
 LOOKED_AT: Final = 100
 """So many of the jobs that one waits for are looked at, and so many jobs in each step further down."""
 
-FAR: Final = 1000
-"""Steps down: nobody's tree is as deep."""
-
 NAMED: Final = 5
 BUILT_IN: Final = "ramify:"
 
@@ -44,7 +41,7 @@ class Reason(Struct, frozen=True):
     @property
     def obstacle(self) -> bool:
         """Whether somebody must do something, as the job would stay where it is for ever."""
-        return bool(self.command) and self.kind not in {"done", "ready"}
+        return bool(self.command) or self.kind == "unknown"
 
     def __str__(self) -> str:
         return f"{self.text}\n  ramify {shlex.join(self.command)}" if self.command else self.text
@@ -114,7 +111,7 @@ class _Search:
         """Return the nearest obstacle, else what goes on in the first job that it waits for."""
         first: Reason | None = None
         level, seen = [row], {row.id}
-        for _ in range(FAR):
+        while level:
             further: list[Row] = []
             for each in level:
                 reason = self._explain_here(each)
@@ -129,8 +126,6 @@ class _Search:
                 else:
                     first = first or reason
             level = further[:LOOKED_AT]
-            if not level:
-                break
         if first is not None:
             return _waiting_for(row, first)
         text = f"{name_row(row)} waits for what the store still has to pass on"
@@ -144,7 +139,8 @@ class _Search:
         if row.state is State.RUNNING:
             return self._explain_running(row)
         if row.hold is not None:
-            by = " by " + name_row(read_rows(self.store, [row.hold])[row.hold]) if row.hold != row.id else ""
+            gate = read_rows(self.store, [row.hold]).get(row.hold, row)
+            by = f" by {name_row(gate)}" if gate is not row and gate.id != row.id else ""
             return Reason("held", f"{name} is held{by}", row.hold, ("release", row.hold))
         if row.bads and not row.cancelled:
             return self._explain_doomed(row)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ramify import Job, Ramify, State, group, job
+from ramify import Job, Ramify, State, group, job, series
 from ramify.explain import spell, spell_moment
 from ramify.model import Rule, Session, Want
 from tests.cli.conftest import Command, environment, run
@@ -299,6 +299,19 @@ def test_it_waits_for_one_that_has_a_reason(app: Ramify, why: Any) -> None:
         process.wait(30)
     with working("chores", "-n", "1"):
         wait_until(lambda: tree.state == "done")
+
+
+def test_the_way_down_may_be_long(app: Ramify) -> None:
+    """However many jobs stand one behind the other, the first of them is found."""
+    jobs = [job("chores:double", n) for n in range(1500)]
+    tree = app.enqueue(series(*jobs).options(hold=True))
+    gate = app.enqueue(job("chores:double", 1).options(hold=True, label="gate"))
+    tree.children[0].after(gate)
+    tree.release()
+
+    reason = tree.children[-1].explain()
+
+    assert (reason.kind, reason.job, reason.command) == ("held", gate.id, ("release", gate.id))
 
 
 def test_what_is_done_has_a_result(app: Ramify, ask: Command) -> None:
