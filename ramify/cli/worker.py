@@ -47,6 +47,10 @@ def worker(
         str | None,
         typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
     ] = None,
+    units: Annotated[
+        int | None,
+        typer.Option("--units", metavar="N", min=0, help="Units of this host, which its running jobs may not exceed."),
+    ] = None,
     url: Url = None,
     config: Config = None,
     directory: Directory = None,
@@ -89,6 +93,7 @@ def worker(
             multiprocessing=settings.multiprocessing,
             grace=settings.grace,
             burst=settings.burst,
+            units=units,
         )
         hand.run()
         if settings.burst:
