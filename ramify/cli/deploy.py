@@ -1,15 +1,17 @@
 """`ramify deploy` and `ramify check`: what tasks say of themselves goes into the store; mistakes in it are named."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from ramify.app import Ramify
-from ramify.cli.screen import err, note, out, plain
-from ramify.cli.store import Url, import_tasks, look_here, open_existing
+from ramify.cli.screen import err, note, out
+from ramify.cli.store import Directory, Url, import_tasks, look_here, open_existing
 from ramify.errors import BadSettings, BadTask
+from ramify.picture.words import plain
 from ramify.settings import read_settings
 
 Modules = Annotated[
@@ -24,9 +26,10 @@ def deploy(
     reset: Annotated[bool, typer.Option("--reset", help="First forget everything in the store: jobs, limits.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a reset.")] = False,
     url: Url = None,
+    directory: Directory = None,
 ) -> None:
     """Write the tasks of modules into the store, so that they can be enqueued without the code; jobs stay."""
-    served = _import(modules, url)
+    served = _import(modules, url, directory)
     with Ramify(url, tasks=served) as app:
         if reset and not yes:
             _ask(app)
@@ -37,9 +40,9 @@ def deploy(
         note(f"note: {sentence}")
 
 
-def check(modules: Modules = None, url: Url = None) -> None:
+def check(modules: Modules = None, url: Url = None, directory: Directory = None) -> None:
     """Say what is wrong with tasks: needs that cannot be met, ready jobs that they do not serve; exit with 1 then."""
-    served = _import(modules, url)
+    served = _import(modules, url, directory)
     open_existing(url).close()
     with Ramify(url, tasks=served) as app:
         wrong = app.check()
@@ -51,9 +54,9 @@ def check(modules: Modules = None, url: Url = None) -> None:
     console.print(f"nothing is wrong with {', '.join(served)}", soft_wrap=True)
 
 
-def _import(modules: list[str] | None, url: str | None) -> tuple[str, ...]:
-    look_here()
-    served = read_settings(url, modules or ()).tasks
+def _import(modules: list[str] | None, url: str | None, directory: Path | None) -> tuple[str, ...]:
+    look_here(directory)
+    served = read_settings(url=url, tasks=modules).tasks
     if not served:
         raise BadTask("name the modules of your tasks: `ramify deploy my_tasks`, or tasks = [...] in ramify.toml")
     import_tasks(served)

@@ -6,9 +6,10 @@ import msgspec
 import typer
 from rich.text import Text
 
-from ramify.cli.screen import note, out, plain, print_json
+from ramify.cli.screen import note, out, print_json
 from ramify.cli.store import Url, open_existing
 from ramify.declared import Declaration, Need, Parameter
+from ramify.picture.words import plain
 
 SIGNS: Final = {"rest": "*", "others": "**"}
 INDENT: Final = "    "
