@@ -28,7 +28,10 @@ def deploy(
     url: Url = None,
     directory: Directory = None,
 ) -> None:
-    """Write the tasks of modules into the store, so that they can be enqueued without the code; jobs stay."""
+    """Write tasks into the store.
+
+    Then they can be enqueued, and are checked, without their code. Jobs stay.
+    """
     served = _import(modules, url, directory)
     with Ramify(url, tasks=served) as app:
         if reset and not yes:
@@ -41,7 +44,10 @@ def deploy(
 
 
 def check(modules: Modules = None, url: Url = None, directory: Directory = None) -> None:
-    """Say what is wrong with tasks: needs that cannot be met, ready jobs that they do not serve; exit with 1 then."""
+    """Say what is wrong with tasks, with status 1 then.
+
+    Needs that cannot be met, tasks that need each other, ready jobs that these modules do not serve.
+    """
     served = _import(modules, url, directory)
     open_existing(url).close()
     with Ramify(url, tasks=served) as app:
