@@ -185,7 +185,7 @@ class Ramify:
 
     def check(self) -> list[str]:
         """Return what is wrong, in sentences: an open door, modules without tasks, needs that cannot be met, and jobs
-        that cannot run here.
+        that this program cannot run.
         """
         names = self.tasks.names()
         wrong = [warning] if (warning := find_open_door(self.url)) else []

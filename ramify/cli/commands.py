@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -39,30 +39,31 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    init,
-    worker,
-    run,
-    enqueue,
-    info,
-    jobs,
-    tree,
-    explain,
-    result,
-    release,
-    cancel,
-    retry,
-    empty,
-    suspend,
-    resume,
-    limit,
-    deploy,
-    tasks,
-    check,
-    doctor,
-):
-    commands.command()(command)
-commands.command("requeue", short_help="The same as retry.")(retry)
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "init": init,
+    "worker": worker,
+    "run": run,
+    "enqueue": enqueue,
+    "info": info,
+    "jobs": jobs,
+    "tree": tree,
+    "explain": explain,
+    "result": result,
+    "release": release,
+    "cancel": cancel,
+    "retry": retry,
+    "requeue": retry,
+    "empty": empty,
+    "suspend": suspend,
+    "resume": resume,
+    "limit": limit,
+    "deploy": deploy,
+    "tasks": tasks,
+    "check": check,
+    "doctor": doctor,
+}
+for name, command in COMMANDS.items():
+    commands.command(name, short_help="The same as retry." if name == "requeue" else None)(command)
 
 
 def _show_version(wanted: bool) -> None:

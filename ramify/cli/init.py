@@ -54,7 +54,10 @@ def survey(folder: str = ".", pattern: str = "*.py") -> str:
 def init(
     module: Annotated[str, typer.Argument(metavar="MODULE", help="The name of the module of tasks.")] = "tasks",
 ) -> None:
-    """Begin a project here: write ramify.toml and a first module of tasks. What is there already is left alone."""
+    """Begin a project: write settings and a first module of tasks.
+
+    That is `ramify.toml` and MODULE.py here; what is there already is left alone.
+    """
     _check_name(module)
     files = {Path("ramify.toml"): SETTINGS.format(module=module), Path(f"{module}.py"): TASKS}
     if there := [str(path) for path in files if path.exists()]:

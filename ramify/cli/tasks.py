@@ -21,12 +21,12 @@ def tasks(
 ) -> None:
     """Show the tasks that were deployed.
 
-    That is how they are called, what they need, and what holds for their jobs; all of it with --json.
+    That is how they are called, what they need, and what holds for their jobs.
     """
     with open_existing(url) as app:
         found = app.store.tasks()
     if json:
-        print_facts(*map(msgspec.to_builtins, found))
+        print_facts(*found)
         return
     console = out()
     if not found:

@@ -71,8 +71,8 @@ class Desk:
         ended: Counter[State] | None = None,
     ) -> None:
         self.store = store
-        self.arranger = Arranger(store, tasks)
         self.ended = ended if ended is not None else Counter()
+        self.arranger = Arranger(store, tasks)
         self._running = running
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
