@@ -163,7 +163,7 @@ class Ramify:
             multiprocessing=settings.multiprocessing if multiprocessing is None else multiprocessing,
             grace=settings.grace if grace is None else grace,
             burst=settings.burst if burst is None else burst,
-            units=units,
+            units=settings.units if units is None else units,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
