@@ -1,0 +1,45 @@
+-- end: fence, outcome and result in one statement, the rows locked in order of id. Writes job and result. The edges are
+-- settled by the next statement, whose snapshot shows those that were added while this one waited for a row.
+
+--: end
+WITH mine AS MATERIALIZED (
+    SELECT t.* FROM unnest(%s::text[], %s::text[], %s::int[], %s::bytea[], %s::bool[], %s::text[])
+        AS t (job, state, attempt, value, spread, failure)
+    JOIN ramify.job j ON j.id = t.job
+    WHERE j.state = 'running' AND j.session = %s AND j.attempt = t.attempt
+    ORDER BY j.id FOR NO KEY UPDATE OF j
+), ended AS (
+    UPDATE ramify.job j SET state = m.state, session = NULL, ended = %s, deadline = NULL
+    FROM mine m WHERE j.id = m.job
+    -- An earlier try, or a cancel that came too late, may have left a failure.
+    RETURNING j.id, j.attempt > 1 OR j.cancelled AS marred, m.value, m.spread, m.failure
+), kept AS (
+    INSERT INTO ramify.result (job, value, spread, failure)
+    SELECT id, value, spread, failure FROM ended WHERE value IS NOT NULL OR failure IS NOT NULL OR marred
+    ON CONFLICT (job) DO UPDATE SET value = coalesce(excluded.value, result.value), failure = excluded.failure,
+        spread = CASE WHEN excluded.value IS NULL THEN result.spread ELSE excluded.spread END
+)
+SELECT id FROM ended
+
+--: value
+INSERT INTO ramify.result (job, value, spread) VALUES (%s, %s, %s)
+ON CONFLICT (job) DO UPDATE SET value = excluded.value, spread = excluded.spread
+
+--: failure
+INSERT INTO ramify.result (job, failure) VALUES (%s, %s) ON CONFLICT (job) DO UPDATE SET failure = excluded.failure
+
+--: no failure
+UPDATE ramify.result SET failure = NULL WHERE job = %s
+
+--: progress
+INSERT INTO ramify.result (job, percent, status)
+SELECT t.job, t.percent, t.status FROM unnest(%s::text[], %s::int[], %s::text[]) AS t (job, percent, status)
+JOIN ramify.job j ON j.id = t.job AND j.session = %s ORDER BY t.job
+ON CONFLICT (job) DO UPDATE SET percent = excluded.percent, status = excluded.status
+
+--: read
+SELECT j.id, r.value, r.spread, r.failure, r.percent, r.status
+FROM ramify.job j LEFT JOIN ramify.result r ON r.job = j.id WHERE j.id = ANY(%s::text[]) ORDER BY j.id
+
+--: all
+SELECT job, value, spread, failure, percent, status FROM ramify.result ORDER BY job

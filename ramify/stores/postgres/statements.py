@@ -1,0 +1,45 @@
+"""The SQL of this store: one file per verb in `sql/`, each statement under a line `--: name`.
+
+In the files the schema is called `ramify`; here it gets the name it has in the database, quoted by the driver.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final
+
+from psycopg import sql
+
+_SCHEMA: Final = re.compile(r"\bramify\.")
+
+
+@lru_cache(maxsize=16)
+def statements(schema: str) -> Mapping[str, str]:
+    """Return the statements by `file.name`, for values in the driver's style."""
+    found: dict[str, str] = {}
+    for file in files(__package__).joinpath("sql").iterdir():
+        if not file.name.endswith(".sql"):
+            continue
+        for part in file.read_text("utf-8").split("--: ")[1:]:
+            name, _, text = part.partition("\n")
+            # What stands for a value begins with %, so in a name it is doubled.
+            inside = _in_schema(text.strip(), quote(schema).replace("%", "%%"))
+            found[f"{file.name.removesuffix('.sql')}.{name.strip()}"] = inside
+    return found
+
+
+def migrations(schema: str) -> list[str]:
+    """Return the scripts in order; the schema's version is how many were applied."""
+    folder = files(__package__).joinpath("sql/migrations")
+    scripts = sorted(folder.iterdir(), key=lambda file: file.name)
+    return [_in_schema(script.read_text("utf-8"), quote(schema)) for script in scripts]
+
+
+def quote(name: str) -> str:
+    """Return a name as SQL takes it."""
+    return sql.Identifier(name).as_string(None)
+
+
+def _in_schema(text: str, quoted: str) -> str:
+    return _SCHEMA.sub(lambda _: f"{quoted}.", text)

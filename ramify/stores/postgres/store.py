@@ -1,0 +1,250 @@
+"""The PostgreSQL store: the engine over SQL, and the reading half of the contract."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, ParamSpec, TypeVar
+
+import msgspec
+import psycopg
+
+from ramify.errors import StoreDown
+from ramify.model import (
+    Batch,
+    Beat,
+    Claim,
+    Edge,
+    Exchange,
+    Failure,
+    Info,
+    JobId,
+    Outcome,
+    Page,
+    Progress,
+    Result,
+    Row,
+    Rule,
+    Session,
+    SessionId,
+    Snapshot,
+    Verb,
+    Want,
+    Which,
+)
+from ramify.stores.engine import Engine
+from ramify.stores.postgres import literals
+from ramify.stores.postgres.lanes import Lanes
+from ramify.stores.postgres.schema import check_name, deploy
+from ramify.stores.postgres.select import count_rows, select_rows
+from ramify.stores.postgres.server import Clash, Server, key, wait_a_little
+from ramify.stores.postgres.statements import statements
+from ramify.stores.postgres.tables import FIRST, PostgresTables
+from ramify.stores.postgres.transaction import Alone, Hold, Transaction
+from ramify.stores.postgres.wake import Listener, channel
+from ramify.stores.protocol import SLICE
+from ramify.stores.sqlite import rows as columns
+from ramify.stores.tables import Tables
+
+TRIES: Final = 25
+"""How often a step that others were in the way of begins anew before the store counts as down."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Gone(Clash):
+    """The connection broke before anything was to be kept."""
+
+
+class Postgres(Engine):
+    """Jobs in a schema of a database. `durability="fast"` may lose the last commits in a power cut, nothing else.
+
+    `pooler` says that connections go through a transaction pooler, as PgBouncer: nothing of a connection is relied on
+    from one transaction to the next. Raise `BadStore`, `NewerSchema`, or `StoreDown` if the server cannot be reached.
+    `clock` is for tests.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        schema: str = "ramify",
+        durability: str = "full",
+        pooler: bool = False,
+        clock: Callable[[], float] | None = None,
+        slice: int = SLICE,
+    ) -> None:
+        self.slice, self.schema, self.durability = slice, schema, durability
+        check_name(schema)
+        self._server = Server(address, durable=durability == "full", pooler=pooler)
+        self._sql = statements(schema)
+        self._lanes = Lanes(self._server, self._sql)
+        self._lock = key(schema, "store")
+        self._channels = channel(schema, "ready"), channel(schema, "ended")
+        self._listener = Listener(self._server, self._channels)
+        self._clock = clock
+        self._here = threading.local()
+        self._working_off = False
+        try:
+            self.deploy()
+        except BaseException:
+            self.close()
+            raise
+
+    def deploy(self, reset: bool = False) -> None:
+        """Make the schema, or bring it up to date; with `reset`, drop it and all jobs first."""
+        deploy(self._server, self.schema, reset)
+
+    # Steps
+
+    @contextmanager
+    def _write(self, durable: bool = True) -> Iterator[Tables]:
+        with self._server.connection() as connection:
+            step = Transaction(
+                connection,
+                self._sql,
+                self._here.hold,
+                self._lock,
+                pooler=self._server.pooler,
+                fast=not durable,
+            )
+            try:
+                yield PostgresTables(step, self.schema, self._lanes, self._channels, self._clock)
+                step.commit()
+            except psycopg.OperationalError as error:
+                if connection.broken and not step.asked_to_commit:
+                    raise Gone(str(error)) from error
+                raise
+
+    def _insist(self, hold: Hold, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do a verb, holding the store's lock like this; again from its beginning as long as others are in the way."""
+        for n in range(TRIES):
+            self._here.hold = hold
+            try:
+                return verb(*args, **kwargs)
+            except Alone:
+                hold = Hold.ALONE
+            except Gone as gone:
+                if n:
+                    raise StoreDown(f"{self._server.address}: {gone}") from gone
+                self._server.forget_stale()
+            except Clash:
+                wait_a_little(n)
+        raise StoreDown(f"{self._server.address}: others were in the way {TRIES} times; try again")
+
+    def add(self, batch: Batch) -> dict[JobId, JobId]:
+        return self._insist(Hold.NONE if batch.into is None else Hold.SHARED, super().add, batch)
+
+    def enter(self, session: Session) -> None:
+        self._insist(Hold.NONE, super().enter, session)
+
+    def leave(self, session: SessionId) -> None:
+        self._insist(Hold.NONE, super().leave, session)
+
+    def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
+        hold = Hold.ALONE if self._working_off else Hold.SHARED
+        reply = self._insist(hold, super().exchange, session, outcomes, want)
+        self._working_off = reply.more
+        return reply
+
+    def beat(self, session: SessionId, progress: Sequence[Progress]) -> Beat:
+        return self._insist(Hold.NONE, super().beat, session, progress)
+
+    def adopt(self, session: SessionId, n: int) -> list[Claim]:
+        return self._insist(Hold.SHARED, super().adopt, session, n)
+
+    def move(self, which: Which, verb: Verb, failure: Failure | None = None) -> int:
+        return self._insist(Hold.ALONE, super().move, which, verb, failure)
+
+    def drain(self) -> bool:
+        return self._insist(Hold.ALONE, super().drain)
+
+    def limit(self, name: str, rule: Rule | None) -> None:
+        self._insist(Hold.ALONE, super().limit, name, rule)
+
+    # Looking
+
+    def _ask(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        with self._server.connection() as connection:
+            return connection.cursor(binary=True).execute(self._sql[statement], values).fetchall()
+
+    def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
+        with self._server.connection() as connection:
+            return select_rows(connection, self.schema, self._lanes, which, page)
+
+    def edges(
+        self,
+        ids: Sequence[JobId],
+        *,
+        out: bool = False,
+        bad: bool = False,
+        start: Edge | None = None,
+        size: int = SLICE,
+    ) -> list[Edge]:
+        asked = literals.names(set(ids))
+        after, place = (start.after, start.place) if start else FIRST
+        if out:
+            found = self._ask("edges.out of these", [asked, start.before if start else "", after, place, bad, size])
+        else:
+            found = self._ask("edges.into these", [asked, after, place, bad, size])
+        return [columns.read_edge(values) for values in found]
+
+    def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
+        found: list[Result] = []
+        with self._server.connection() as connection:
+            cursor = connection.cursor(binary=True)
+            for values in cursor.stream(self._sql["end.read"], [literals.names(set(ids))]):
+                result = columns.read_result(values)
+                room -= len(result.value.json) if result.value else 0
+                if found and room < 0:
+                    break
+                found.append(result)
+        return found
+
+    def counts(self, which: Which, by: str) -> dict[str, int]:
+        with self._server.connection() as connection:
+            return count_rows(connection, self.schema, which, by)
+
+    def info(self) -> Info:
+        with self._server.reading() as connection:
+            sessions = [
+                msgspec.json.decode(about, type=Session)
+                for _, about, dead in connection.execute(self._sql["session.all"])
+                if not dead
+            ]
+            limits = {name: Rule(n) for name, n in connection.execute(self._sql["names.limits"])}
+            [length] = connection.execute(self._sql["work.count"]).fetchone() or (0,)
+            facts = {
+                "store": "postgres",
+                "address": self._server.address,
+                "schema": self.schema,
+                "durability": self.durability,
+                "postgres": connection.info.parameter_status("server_version") or "",
+            }
+            return Info(sessions, limits, length, facts)
+
+    def snapshot(self) -> Snapshot:
+        with self._server.reading() as connection:
+            cursor = connection.cursor(binary=True)
+            rows = select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1))
+            edges = cursor.execute(self._sql["edges.all"]).fetchall()
+            work = cursor.execute(self._sql["work.all"]).fetchall()
+            sessions = cursor.execute(self._sql["session.all"]).fetchall()
+            limits = cursor.execute(self._sql["names.limits"]).fetchall()
+            results = cursor.execute(self._sql["end.all"]).fetchall()
+        return Snapshot(
+            rows=rows,
+            edges=[columns.read_edge(values) for values in edges],
+            work=[columns.read_work(values) for values in work],
+            sessions=[msgspec.json.decode(about, type=Session) for _, about, _ in sessions],
+            limits={name: Rule(n) for name, n in limits},
+            results={values[0]: columns.read_result(values) for values in results},
+        )
+
+    def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
+        ready, ended = self._channels
+        return self._listener.wait(ended if queues is None else ready, timeout, also)
+
+    def close(self) -> None:
+        self._listener.close()
+        self._server.close()
