@@ -80,8 +80,11 @@ def encode_result(value: object) -> Value:
 
 
 def decode(text: bytes) -> Any:
-    """Return the plain value that `text` (JSON) holds."""
-    return _decoder.decode(text)
+    """Return the plain value that `text` (JSON) holds. Raise `BadValue` if it is none, which only a forger stores."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadValue(f"what is stored is not JSON: {error}") from error
 
 
 def restore(value: Any, annotation: Any, what: str = "value") -> Any:

@@ -246,13 +246,17 @@ class Ended(Struct, frozen=True, tag="ended"):
 
 
 class Grown(Struct, frozen=True, tag="grown"):
-    """The job adds `batch` and waits for what leads into it; then it ends, or runs (`then`)."""
+    """The job adds `batch` and waits for what leads into it; then it ends, or runs (`then`).
+
+    `beside` is a second batch, of siblings, where one run adds children and siblings.
+    """
 
     job: JobId
     attempt: int
     batch: Batch
     then: Step = Step.END
     value: Value | None = None
+    beside: Batch | None = None
 
 
 class Again(Struct, frozen=True, tag="again"):

@@ -56,6 +56,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 PLAIN: Final = Options()
+MAX_NAME: Final = 500
+"""Characters of a label, queue or slot."""
 
 
 class Node(Blank, Generic[T_co]):
@@ -146,6 +148,8 @@ class Node(Blank, Generic[T_co]):
         changes = dict[str, Any]()
         if timeout is not None:
             seconds = _read_seconds("timeout", timeout, least=0)
+            if seconds == 0:
+                raise BadNode("timeout is more than 0 seconds; leave it out for a run without limit")
             if self.children or self.task is None:
                 how["limit"] = seconds
             else:
@@ -202,6 +206,8 @@ def _read_whole(name: str, value: object, least: int, most: int) -> int:
 def _read_name(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadNode(f"{name} is a text that is not empty, not {value!r}")
+    if len(value) > MAX_NAME:
+        raise BadNode(f"{name} is a text of at most {MAX_NAME} characters, not {len(value):,}")
     if "\0" in value or (not value.isascii() and value.encode("utf-8", "replace").decode() != value):
         raise BadNode(f"{name} has characters that cannot be stored: {value!r}")
     return value

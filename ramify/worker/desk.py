@@ -44,7 +44,7 @@ from ramify.model import (
 from ramify.stores.gather import gather
 from ramify.stores.protocol import SLICE, Store
 from ramify.worker.call import Report
-from ramify.worker.decide import decide, decide_loss, end, home_of
+from ramify.worker.decide import decide, decide_loss, end, homes_of
 from ramify.worker.process import clock
 
 FENCE: Final = 25.0
@@ -172,9 +172,7 @@ class Desk:
     def _decide(self) -> None:
         homes = self._read_homes()
         for claim, report, cancelled in self._reports:
-            # A job that grows by itself alone knows its own array; only when that changed it is read again.
-            home = homes.get(home_of(claim, report) or "")
-            outcome = decide(claim, report, home, random.random(), cancelled)
+            outcome = decide(claim, report, homes, random.random(), cancelled)
             if isinstance(outcome, Grown):
                 self._grown[claim.row.id] = (claim, report)
             self.add(outcome)
@@ -192,10 +190,12 @@ class Desk:
             self.patience = max(self.patience, clock() + delay + 1.0)
 
     def _read_homes(self) -> dict[JobId, Row]:
+        # A job that grows by itself alone knows its own array; only when that changed it is read again.
         wanted = {
             home
             for claim, report, _ in self._reports
-            if (home := home_of(claim, report)) is not None and (home != claim.row.id or home in self._grown)
+            for home in homes_of(claim, report)
+            if home != claim.row.id or home in self._grown
         }
         ids = tuple(sorted(wanted))
         pages = [ids[start : start + SLICE] for start in range(0, len(ids), SLICE)]

@@ -235,10 +235,10 @@ class Desk:
             return Ended(row.id, row.attempt, state, VALUE)
         return Ended(row.id, row.attempt, state, None, FAILURE)
 
-    def grown(self, label: str, batch: Batch, then: str = Step.END) -> Grown:
-        """Return the report of a claimed job that adds a batch."""
+    def grown(self, label: str, batch: Batch, then: str = Step.END, beside: Batch | None = None) -> Grown:
+        """Return the report of a claimed job that adds a batch, or one of children and one of siblings."""
         row = self.claims[label].row
-        return Grown(row.id, row.attempt, batch, Step(then), VALUE if then == Step.END else None)
+        return Grown(row.id, row.attempt, batch, Step(then), VALUE if then == Step.END else None, beside)
 
     def needs(self, label: str, *befores: str) -> Batch:
         """Return edges from stored jobs into a job, as needs are."""

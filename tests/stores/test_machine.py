@@ -302,7 +302,10 @@ class Stores(RuleBasedStateMachine):
         if batch is None:
             return None
         batch.planned_size += data.draw(st.integers(1, 8)) == 8
-        return Grown(row.id, attempt, batch, then, VALUE)
+        beside = self.plan(data, self.into(row), 2) if sibling and data.draw(st.booleans()) else None
+        if beside is not None:
+            batch, beside = beside, batch
+        return Grown(row.id, attempt, batch, then, VALUE, beside)
 
     def draw_needs(self, data: st.DataObject, row: Row) -> Batch:
         """Return edges from stored jobs into a running one, as needs are."""

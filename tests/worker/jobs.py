@@ -198,6 +198,12 @@ async def doze_for_ever(path: str) -> None:
     await asyncio.sleep(1000)
 
 
+async def doze_until_noted(path: str, times: int) -> None:
+    """Wait until `note` was called so often with this file."""
+    while not Path(path).exists() or len(Path(path).read_bytes()) < times:
+        await asyncio.sleep(0.01)
+
+
 async def block_the_loop() -> None:
     time.sleep(1000)
 

@@ -40,8 +40,6 @@ LOWEST: Final = -(1 << 62)
 FIRST: Final[Place] = ("", LOWEST)
 LAST: Final[Place] = ("~", 0)
 
-_to_json = msgspec.json.Encoder().encode
-
 
 class SqliteTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
@@ -161,9 +159,13 @@ class SqliteTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
-        asked = _to_json([(outcome.job, outcome.state, outcome.attempt) for outcome in outcomes]).decode()
-        values = {"outcomes": asked, "session": session, "now": self.now()}
-        found = self._connection.execute(SQL["end.end"], values).fetchall()
+        alike: dict[tuple[State, int], list[JobId]] = {}
+        for outcome in outcomes:
+            alike.setdefault((outcome.state, outcome.attempt), []).append(outcome.job)
+        now = self.now()
+        found: list[tuple[JobId, int, float | None, int]] = []
+        for (state, attempt), ids in alike.items():
+            found += self._connection.execute(SQL["end.end"], (state.value, now, _ids(ids), attempt, session))
         # An earlier try, or a cancel that came too late, may have left a failure.
         marred = {id: attempt > 1 or marked for id, attempt, _, marked in found}
         self._tell_all("end.no deadline", [(id,) for id, _, limit, _ in found if limit is not None])
