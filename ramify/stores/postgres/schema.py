@@ -27,6 +27,8 @@ def deploy(server: Server, schema: str, reset: bool = False) -> None:
     with server.connection() as connection:
         if connection.info.server_version < OLDEST_SERVER:
             raise BadStore(f"{server.address} is PostgreSQL {connection.info.server_version // 10_000}; 15 is the oldest")
+        if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+            raise BadStore(f"{server.address} keeps its texts as {encoding}; make a database with ENCODING 'UTF8'")
         if not reset and read_version(connection, schema, server.address) == len(scripts):
             return
         try:

@@ -2,28 +2,27 @@
 
 from typing import Any, Final
 
-from psycopg.sql import SQL, Composable, Identifier
-
 from ramify.model import Page, Row, Which
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.server import Connection
+from ramify.stores.postgres.statements import quote_beside_values
 from ramify.stores.sqlite.rows import read_row
 
-SHOWN_STATE: Final = SQL("CASE WHEN state = 'ready' AND due IS NOT NULL THEN 'scheduled' ELSE state END")
-KEYS: Final = {"state": SHOWN_STATE, "queue": SQL("l.queue"), "task": SQL("coalesce(l.task, '')")}
+SHOWN_STATE: Final = "CASE WHEN j.state = 'ready' AND j.due IS NOT NULL THEN 'scheduled' ELSE j.state END"
+KEYS: Final = {"state": SHOWN_STATE, "queue": "l.queue", "task": "coalesce(l.task, '')"}
 
 
 def select_rows(connection: Connection, schema: str, lanes: Lanes, which: Which, page: Page) -> list[Row]:
     """Return a page of the selected rows in order of id."""
-    where, values = _condition(which, schema)
+    name = quote_beside_values(schema)
+    where, values = _condition(which, name)
     if page.after is not None:
-        where += SQL(" AND j.id < %s") if page.newest else SQL(" AND j.id > %s")
+        where += f" AND j.id {'<' if page.newest else '>'} %s"
         values.append(page.after)
-    order = SQL("DESC") if page.newest else SQL("ASC")
-    text = SQL("SELECT j.* FROM {}.job j WHERE ") + where + SQL(" ORDER BY j.id {} LIMIT %s")
+    order = "DESC" if page.newest else "ASC"
+    text = f"SELECT j.* FROM {name}.job j WHERE {where} ORDER BY j.id {order} LIMIT %s"
     cursor = connection.cursor(binary=True)
-    found = cursor.execute(text.format(Identifier(schema), order), [*values, None if page.size < 0 else page.size])
-    rows = found.fetchall()
+    rows = cursor.execute(text, [*values, None if page.size < 0 else page.size]).fetchall()
 
     def ask(statement: str, values: Any) -> list[Any]:
         return cursor.execute(lanes.sql[statement], values).fetchall()
@@ -34,33 +33,32 @@ def select_rows(connection: Connection, schema: str, lanes: Lanes, which: Which,
 
 def count_rows(connection: Connection, schema: str, which: Which, by: str) -> dict[str, int]:
     """Return how many of the selected rows there are, by `state`, `queue` or `task`."""
-    where, values = _condition(which, schema)
-    text = SQL("SELECT {key}, count(*) FROM {schema}.job j JOIN {schema}.lane l ON l.id = j.lane WHERE ")
-    text = text.format(key=KEYS[by], schema=Identifier(schema)) + where + SQL(" GROUP BY 1")
+    name = quote_beside_values(schema)
+    where, values = _condition(which, name)
+    text = f"SELECT {KEYS[by]}, count(*) FROM {name}.job j JOIN {name}.lane l ON l.id = j.lane WHERE {where} GROUP BY 1"
     return dict(connection.execute(text, values).fetchall())
 
 
-def _condition(which: Which, schema: str) -> tuple[Composable, list[Any]]:
-    parts: list[Composable] = [SQL("true")]
+def _condition(which: Which, name: str) -> tuple[str, list[Any]]:
+    parts = ["true"]
     values: list[Any] = []
     if which.ids is not None:
-        parts.append(SQL("j.id = ANY(%s)"))
+        parts.append("j.id = ANY(%s)")
         values.append(sorted(which.ids))
     for column, wanted in (("queue", which.queues), ("task", which.tasks)):
         if wanted is not None:
-            text = SQL("j.lane IN (SELECT id FROM {}.lane WHERE {} = ANY(%s))")
-            parts.append(text.format(Identifier(schema), Identifier(column)))
+            parts.append(f"j.lane IN (SELECT id FROM {name}.lane WHERE {column} = ANY(%s))")
             values.append(sorted(wanted))
     if which.states is not None:
         # Spelt out, because an index of some states only is used for nothing else.
-        states = [SQL("j.state = {}").format(state.value) for state in sorted(which.states)]
-        parts.append(SQL("({})").format(SQL(" OR ").join(states) if states else SQL("false")))
+        states = [f"j.state = '{state.value}'" for state in sorted(which.states)]
+        parts.append(f"({' OR '.join(states) or 'false'})")
     if which.tree is not None:
-        parts.append(SQL("(j.id = %s OR j.tree = %s AND j.parent IS NOT NULL)"))
+        parts.append("(j.id = %s OR j.tree = %s AND j.parent IS NOT NULL)")
         values += [which.tree, which.tree]
     if which.roots:
-        parts.append(SQL("j.parent IS NULL"))
+        parts.append("j.parent IS NULL")
     if which.ended_before is not None:
-        parts.append(SQL("j.ended < %s"))
+        parts.append("j.ended < %s")
         values.append(which.ended_before)
-    return SQL(" AND ").join(parts), values
+    return " AND ".join(parts), values

@@ -23,9 +23,9 @@ def statements(schema: str) -> Mapping[str, str]:
             continue
         for part in file.read_text("utf-8").split("--: ")[1:]:
             name, _, text = part.partition("\n")
-            # What stands for a value begins with %, so in a name it is doubled.
-            inside = _in_schema(text.strip(), quote(schema).replace("%", "%%"))
-            found[f"{file.name.removesuffix('.sql')}.{name.strip()}"] = inside
+            found[f"{file.name.removesuffix('.sql')}.{name.strip()}"] = _in_schema(
+                text.strip(), quote_beside_values(schema)
+            )
     return found
 
 
@@ -39,6 +39,11 @@ def migrations(schema: str) -> list[str]:
 def quote(name: str) -> str:
     """Return a name as SQL takes it."""
     return sql.Identifier(name).as_string(None)
+
+
+def quote_beside_values(name: str) -> str:
+    """Return a name as the driver takes it in a statement with values: what stands for one begins with %."""
+    return quote(name).replace("%", "%%")
 
 
 def _in_schema(text: str, quoted: str) -> str:

@@ -209,11 +209,11 @@ class Postgres(Engine):
         with self._server.reading() as connection:
             sessions = [
                 msgspec.json.decode(about, type=Session)
-                for _, about, dead in connection.execute(self._sql["session.all"])
+                for _, about, dead in connection.execute(self._sql["session.all"], ())
                 if not dead
             ]
-            limits = {name: Rule(n) for name, n in connection.execute(self._sql["names.limits"])}
-            [length] = connection.execute(self._sql["work.count"]).fetchone() or (0,)
+            limits = {name: Rule(n) for name, n in connection.execute(self._sql["names.limits"], ())}
+            [length] = connection.execute(self._sql["work.count"], ()).fetchone() or (0,)
             facts = {
                 "store": "postgres",
                 "address": self._server.address,
@@ -227,11 +227,11 @@ class Postgres(Engine):
         with self._server.reading() as connection:
             cursor = connection.cursor(binary=True)
             rows = select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1))
-            edges = cursor.execute(self._sql["edges.all"]).fetchall()
-            work = cursor.execute(self._sql["work.all"]).fetchall()
-            sessions = cursor.execute(self._sql["session.all"]).fetchall()
-            limits = cursor.execute(self._sql["names.limits"]).fetchall()
-            results = cursor.execute(self._sql["end.all"]).fetchall()
+            edges = cursor.execute(self._sql["edges.all"], ()).fetchall()
+            work = cursor.execute(self._sql["work.all"], ()).fetchall()
+            sessions = cursor.execute(self._sql["session.all"], ()).fetchall()
+            limits = cursor.execute(self._sql["names.limits"], ()).fetchall()
+            results = cursor.execute(self._sql["end.all"], ()).fetchall()
         return Snapshot(
             rows=rows,
             edges=[columns.read_edge(values) for values in edges],

@@ -87,7 +87,7 @@ class Transaction:
             if self.hold is not Hold.NONE:
                 how = "_shared" if self.hold is Hold.SHARED else ""
                 # The look has a snapshot of its own, taken when the lock is ours.
-                text += f"; SELECT pg_advisory_xact_lock{how}({self._lock}); {self.sql['step.look']}"
+                text += f"; SELECT pg_advisory_xact_lock{how}({self._lock}); {self.sql['step.look'].replace('%%', '%')}"
             cursor = self.connection.execute(text, prepare=False)
             if self.hold is not Hold.NONE:
                 while cursor.nextset():
