@@ -74,16 +74,17 @@ class Server:
     def start(self) -> None:
         """Start, and wait until it answers."""
         options = [text for name, value in self.settings.items() for text in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.data, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
-            cwd="/",
-            process_group=0,
-            preexec_fn=_end_with_parent,
-            **self.user,
-        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.data, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd="/",
+                process_group=0,
+                preexec_fn=_end_with_parent,
+                **self.user,
+            )
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

@@ -175,6 +175,7 @@ class PostgresTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
+        outcomes = sorted(outcomes, key=lambda outcome: outcome.job)
         values = [outcome.value for outcome in outcomes]
         told = [
             literals.names([outcome.job for outcome in outcomes]),

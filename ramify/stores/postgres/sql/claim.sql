@@ -6,8 +6,8 @@ SELECT id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
 ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 
 --: lanes
-SELECT l.id FROM ramify.lane l WHERE EXISTS (SELECT 1 FROM ramify.job j
-    WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL)
+SELECT l.id FROM ramify.lane l CROSS JOIN LATERAL (SELECT 1 FROM ramify.job j
+    WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL LIMIT 1) r
 
 --: lane
 SELECT -priority, tree, id FROM ramify.job

@@ -34,7 +34,8 @@ WHERE after = ANY(%s::text[]) AND slots IS NOT NULL ORDER BY after, place
 SELECT coalesce(min(place), 0) FROM ramify.edge WHERE after = %s
 
 --: successors
-SELECT e.before, e.after FROM ramify.edge e JOIN ramify.job s ON s.id = e.after
+SELECT e.before, e.after FROM ramify.edge e
+CROSS JOIN LATERAL (SELECT s.state FROM ramify.job s WHERE s.id = e.after OFFSET 0) AS s
 WHERE e.before = ANY(%s::text[]) AND s.state <> 'done' ORDER BY e.before, e.after, e.place
 
 --: reopen

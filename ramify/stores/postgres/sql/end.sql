@@ -1,13 +1,17 @@
--- end: fence, outcome and result in one statement, the rows locked in order of id. Writes job and result. The edges are
--- settled by the next statement, whose snapshot shows those that were added while this one waited for a row.
+-- end: fence, outcome and result in one statement; the reports come in order of id, and so the rows are locked. Writes
+-- job and result. The edges are settled by the next statement, whose snapshot shows those that were added while this one
+-- waited for a row. LATERAL pins the plan: for each report its row, whatever the planner knows of a young table.
 
 --: end
 WITH mine AS MATERIALIZED (
     SELECT t.* FROM unnest(%s::text[], %s::text[], %s::int[], %s::bytea[], %s::bool[], %s::text[])
         AS t (job, state, attempt, value, spread, failure)
-    JOIN ramify.job j ON j.id = t.job
-    WHERE j.state = 'running' AND j.session = %s AND j.attempt = t.attempt
-    ORDER BY j.id FOR NO KEY UPDATE OF j
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM ramify.job j WHERE j.id = t.job
+            -- As one comparison, which no index fits: all running jobs of the session are in one, too.
+            AND (j.state, j.session, j.attempt) IS NOT DISTINCT FROM ('running', %s, t.attempt)
+        FOR NO KEY UPDATE
+    ) AS j
 ), ended AS (
     UPDATE ramify.job j SET state = m.state, session = NULL, ended = %s, deadline = NULL
     FROM mine m WHERE j.id = m.job
@@ -34,7 +38,8 @@ UPDATE ramify.result SET failure = NULL WHERE job = %s
 --: progress
 INSERT INTO ramify.result (job, percent, status)
 SELECT t.job, t.percent, t.status FROM unnest(%s::text[], %s::int[], %s::text[]) AS t (job, percent, status)
-JOIN ramify.job j ON j.id = t.job AND j.session = %s ORDER BY t.job
+CROSS JOIN LATERAL (SELECT 1 FROM ramify.job j WHERE j.id = t.job AND j.session IS NOT DISTINCT FROM %s OFFSET 0) AS j
+ORDER BY t.job
 ON CONFLICT (job) DO UPDATE SET percent = excluded.percent, status = excluded.status
 
 --: read

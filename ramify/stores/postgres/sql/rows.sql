@@ -16,7 +16,7 @@ UPDATE ramify.job j SET tree = r.tree, parent = r.parent, lane = r.lane, priorit
     attempt = r.attempt, session = r.session, due = r.due, tries = r.tries, crashes = r.crashes, losses = r.losses,
     grown = r.grown, fast = r.fast, size = r.size, last = r.last, barrier = r.barrier, lasts = r.lasts,
     deadline = r.deadline, started = r.started, ended = r.ended
-FROM json_populate_recordset(NULL::ramify.job, %s::json) r
+FROM (SELECT * FROM json_populate_recordset(NULL::ramify.job, %s::json) ORDER BY id) r
 WHERE j.id = r.id
 
 --: held
@@ -31,9 +31,11 @@ SELECT 1 FROM ramify.job WHERE id = %s FOR UPDATE
 --: over
 SELECT NOT EXISTS (SELECT 1 FROM ramify.job WHERE tree = %(tree)s AND parent IS NOT NULL
         AND state IN ('held', 'waiting', 'ready', 'running'))
-    AND NOT EXISTS (SELECT 1 FROM
-        (SELECT id FROM ramify.job WHERE tree = %(tree)s AND parent IS NOT NULL UNION ALL SELECT %(tree)s) p
-        JOIN ramify.edge e ON e.before = p.id JOIN ramify.job s ON s.id = e.after WHERE s.tree <> %(tree)s)
+    AND NOT EXISTS (SELECT 1
+        FROM (SELECT id FROM ramify.job WHERE tree = %(tree)s AND parent IS NOT NULL UNION ALL SELECT %(tree)s) AS p
+        CROSS JOIN LATERAL (SELECT e.after FROM ramify.edge e WHERE e.before = p.id OFFSET 0) AS e
+        CROSS JOIN LATERAL (SELECT s.tree FROM ramify.job s WHERE s.id = e.after OFFSET 0) AS s
+        WHERE s.tree <> %(tree)s)
 
 --: forget edges into
 DELETE FROM ramify.edge WHERE after = ANY(%s::text[])

@@ -7,8 +7,11 @@
 WITH open AS MATERIALIZED (
     SELECT e.after, e.place, o.state, e.kind = 'child' AS child,
         CASE WHEN e.kind = 'child' THEN o.state <> 'done' ELSE e.asks <> 'ended' AND e.asks <> o.state END AS bad
-    FROM unnest(%s::text[], %s::text[]) AS o (job, state) JOIN ramify.edge e ON e.before = o.job
-    WHERE e.verdict IS NULL AND (e.after, e.place) > (%s, %s) AND (e.after, e.place) <= (%s, %s)
+    FROM unnest(%s::text[], %s::text[]) AS o (job, state) CROSS JOIN LATERAL (
+        SELECT * FROM ramify.edge e WHERE e.before = o.job AND e.verdict IS NULL
+            AND (e.before, e.after, e.place) > (o.job, %s, %s) AND (e.before, e.after, e.place) <= (o.job, %s, %s)
+        OFFSET 0
+    ) AS e
     LIMIT %s
 ), few AS MATERIALIZED (
     SELECT * FROM open WHERE (SELECT count(*) FROM open) <= %s
@@ -16,7 +19,8 @@ WITH open AS MATERIALIZED (
     SELECT after AS id, count(*)::int AS n, (count(*) FILTER (WHERE bad))::int AS bad, bool_or(bad AND child) AS spoilt
     FROM few GROUP BY after
 ), locked AS MATERIALIZED (
-    SELECT j.id FROM ramify.job j JOIN counted c ON c.id = j.id ORDER BY j.id FOR NO KEY UPDATE OF j
+    SELECT j.id FROM (SELECT id FROM counted ORDER BY id) c
+    CROSS JOIN LATERAL (SELECT j.id FROM ramify.job j WHERE j.id = c.id FOR NO KEY UPDATE) AS j
 ), settled AS (
     UPDATE ramify.job j SET waits = j.waits - c.n, bads = j.bads + c.bad,
         state = CASE WHEN j.state = 'waiting' AND j.waits = c.n THEN 'ready' ELSE j.state END
