@@ -66,7 +66,19 @@ class Server:
             self.user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
             for folder in (self.data, self.folder):
                 os.chown(folder, account.pw_uid, account.pw_gid)
-        make = [programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
+        make = [
+            programs / "initdb",
+            "-D",
+            self.data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "-N",
+        ]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd="/", **self.user)
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -82,7 +94,7 @@ class Server:
                 stderr=log,
                 cwd="/",
                 process_group=0,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
                 **self.user,
             )
         deadline = time.monotonic() + PATIENCE

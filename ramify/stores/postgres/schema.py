@@ -16,7 +16,9 @@ OLDEST_SERVER: Final = 150_000
 def check_name(schema: str) -> None:
     """Raise `BadStore` unless a schema can have this name."""
     if not schema or "\0" in schema or len(schema.encode()) > LONGEST_NAME:
-        raise BadStore(f"{schema!r} cannot be the name of a schema: it has 1 to {LONGEST_NAME} bytes, none of them zero")
+        raise BadStore(
+            f"{schema!r} cannot be the name of a schema: it has 1 to {LONGEST_NAME} bytes, none of them zero"
+        )
     if schema.startswith("pg_") or schema == "information_schema":
         raise BadStore(f"schema {schema!r} belongs to PostgreSQL; choose another name")
 
@@ -26,7 +28,9 @@ def deploy(server: Server, schema: str, reset: bool = False) -> None:
     scripts = migrations(schema)
     with server.connection() as connection:
         if connection.info.server_version < OLDEST_SERVER:
-            raise BadStore(f"{server.address} is PostgreSQL {connection.info.server_version // 10_000}; 15 is the oldest")
+            raise BadStore(
+                f"{server.address} is PostgreSQL {connection.info.server_version // 10_000}; 15 is the oldest"
+            )
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
             raise BadStore(f"{server.address} keeps its texts as {encoding}; make a database with ENCODING 'UTF8'")
         if not reset and read_version(connection, schema, server.address) == len(scripts):
@@ -67,7 +71,7 @@ def read_version(connection: Connection, schema: str, address: str) -> int:
     version = int(row[0] or 0) if row else 0
     if version > (known := len(migrations(schema))):
         raise NewerSchema(
-            f"schema {schema!r} of {address} was written by a newer ramify (version {version}, this one knows {known}); "
+            f"schema {schema!r} of {address} was written by a newer ramify (version {version}; {known} is known here); "
             "upgrade ramify here"
         )
     return version

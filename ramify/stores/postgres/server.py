@@ -22,8 +22,8 @@ PATIENCE: Final = 5.0
 """Seconds to wait for a connection before the store counts as down."""
 
 SETTINGS: Final = {
-    # A parameterised limit is taken for a tenth of the table, and what is known of a young table is wrong; then the queue
-    # is read from end to end. Every statement of ours looks up by an index, and needs no other plan for other values.
+    # A parameterised limit is taken for a tenth of the table, and what is known of a young one is wrong; then the
+    # queue is read from end to end. Our statements look up by indexes, and need no other plan for other values.
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
@@ -55,7 +55,7 @@ class Server:
         self._pid = os.getpid()
         try:
             given = conninfo.conninfo_to_dict(address)
-            kept = {name: value for name, value in _KEPT_ALIVE.items() if name not in given}
+            kept: dict[str, Any] = {name: value for name, value in _KEPT_ALIVE.items() if name not in given}
             options: dict[str, Any] = {"prepare_threshold": None if pooler else 2}
             if not pooler:
                 ours = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())

@@ -1,5 +1,7 @@
 """The PostgreSQL store: the engine over SQL, and the reading half of the contract."""
 
+import hashlib
+import pathlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +45,8 @@ from ramify.stores.postgres.transaction import Alone, Hold, Transaction
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite import rows as columns
+from ramify.stores.sqlite.sessions import Lifelines
+from ramify.stores.sqlite.wake import private_folder
 from ramify.stores.tables import Tables
 
 TRIES: Final = 25
@@ -82,6 +86,7 @@ class Postgres(Engine):
         self._lock = key(schema, "store")
         self._channels = channel(schema, "ready"), channel(schema, "ended")
         self._listener = Listener(self._server, self._channels)
+        self._lifelines = Lifelines(_folder(self._server, schema))
         self._clock = clock
         self._here = threading.local()
         self._working_off = False
@@ -109,7 +114,7 @@ class Postgres(Engine):
                 fast=not durable,
             )
             try:
-                yield PostgresTables(step, self.schema, self._lanes, self._channels, self._clock)
+                yield PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._clock)
                 step.commit()
             except psycopg.OperationalError as error:
                 if connection.broken and not step.asked_to_commit:
@@ -247,4 +252,11 @@ class Postgres(Engine):
 
     def close(self) -> None:
         self._listener.close()
+        self._lifelines.close()
         self._server.close()
+
+
+def _folder(server: Server, schema: str) -> pathlib.Path:
+    """Return where the workers of this user and host show each other that they live."""
+    name = hashlib.sha256(f"{server.address}\0{schema}".encode()).hexdigest()[:16]
+    return private_folder() / f"{name}-sessions"

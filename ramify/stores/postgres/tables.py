@@ -36,6 +36,7 @@ from ramify.stores.postgres.server import key
 from ramify.stores.postgres.transaction import Hold, Transaction
 from ramify.stores.protocol import LEASE
 from ramify.stores.sqlite import rows as columns
+from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)
@@ -56,9 +57,16 @@ class PostgresTables:
     """See `ramify.stores.tables.Tables` for what each method promises. One object serves one step."""
 
     def __init__(
-        self, step: Transaction, schema: str, lanes: Lanes, channels: tuple[str, str], clock: Callable[[], float] | None
+        self,
+        step: Transaction,
+        schema: str,
+        lanes: Lanes,
+        lifelines: Lifelines,
+        channels: tuple[str, str],
+        clock: Callable[[], float] | None,
     ) -> None:
         self._step, self._schema, self._lanes, self._clock = step, schema, lanes, clock
+        self._lifelines = lifelines
         self._ready_channel, self._ended_channel = channels
         self._ask, self._tell, self._one = step.ask, step.tell, step.one
         self._next_due: float | None = None
@@ -181,7 +189,7 @@ class PostgresTables:
             literals.names([outcome.job for outcome in outcomes]),
             literals.names([outcome.state for outcome in outcomes]),
             literals.numbers([outcome.attempt for outcome in outcomes]),
-            literals.blobs([value and value.json for value in values]),
+            literals.blobs([None if value is None else value.json for value in values]),
             literals.numbers([value is not None and value.spread for value in values]),
             literals.texts([columns.failure_text(outcome.failure) for outcome in outcomes]),
         ]
@@ -308,6 +316,7 @@ class PostgresTables:
     # Sessions and limits
 
     def open_session(self, session: Session) -> None:
+        self._lifelines.hold(session.id)
         self._tell("session.open", [session.id, _to_json(session).decode(), self.now() + LEASE])
 
     def renew(self, session: SessionId) -> bool:
@@ -317,10 +326,15 @@ class PostgresTables:
         return self._one("session.alive", [session]) is not None
 
     def bury(self, session: SessionId | None) -> None:
-        if session is None:
-            self._tell("session.bury late", [self.now()])
-        else:
+        if session is not None:
             self._tell("session.bury", [session])
+            self._lifelines.drop(session)
+            return
+        self._tell("session.bury late", [self.now()])
+        # Of its own host a worker knows sooner.
+        for id, about, dead in self._ask("session.all"):
+            if not dead and self._lifelines.is_cut(id, msgspec.json.decode(about, type=Session).pid):
+                self.bury(id)
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", [n])]

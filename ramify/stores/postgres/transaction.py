@@ -118,5 +118,3 @@ class Transaction:
         """Raise `Alone` unless this step holds the store for itself."""
         if self.hold is not Hold.ALONE:
             raise Alone("this step must be alone")
-
-

@@ -52,12 +52,12 @@ class Listener:
         if self._connection is None and time.monotonic() >= self._next_try:
             return self._listen()
         while True:
-            listening = [] if self._connection is None else [self._connection]
-            ready = wait_for_any([*listening, *also], max(0.0, end - time.monotonic()))
-            heard = self._hear() if any(each is self._connection for each in ready) else set()
+            own = [] if self._connection is None else [self._connection.fileno()]
+            ready: list[Any] = wait_for_any([*own, *also], max(0.0, end - time.monotonic()))
+            heard = self._hear() if own and own[0] in ready else set()
             self._ring(heard)
-            if channel in heard or self._connection is None or any(each in also for each in ready):
-                return bool(ready)
+            if channel in heard or len(ready) > len(own) or (ready and ready != own):
+                return True
             if time.monotonic() >= end:
                 return False
 
