@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from ramify.errors import StoreDown
+from ramify.graph.arrive import stored_befores
 from ramify.model import (
     Batch,
     Beat,
@@ -18,6 +19,7 @@ from ramify.model import (
     Edge,
     Exchange,
     Failure,
+    Grown,
     Info,
     JobId,
     Outcome,
@@ -138,7 +140,8 @@ class Postgres(Engine):
         raise StoreDown(f"{self._server.address}: others were in the way {TRIES} times; try again")
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
-        return self._insist(Hold.NONE if batch.into is None else Hold.SHARED, super().add, batch)
+        hold = Hold.NONE if batch.into is None else _hold_for([batch])
+        return self._insist(hold, super().add, batch)
 
     def enter(self, session: Session) -> None:
         self._insist(Hold.NONE, super().enter, session)
@@ -147,7 +150,8 @@ class Postgres(Engine):
         self._insist(Hold.NONE, super().leave, session)
 
     def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
-        hold = Hold.ALONE if self._working_off else Hold.SHARED
+        grown = [batch for each in outcomes if isinstance(each, Grown) for batch in (each.batch, each.beside) if batch]
+        hold = Hold.ALONE if self._working_off else _hold_for(grown)
         reply = self._insist(hold, super().exchange, session, outcomes, want)
         self._working_off = reply.more
         return reply
@@ -254,6 +258,11 @@ class Postgres(Engine):
         self._listener.close()
         self._lifelines.close()
         self._server.close()
+
+
+def _hold_for(batches: Sequence[Batch]) -> Hold:
+    """Return how to hold the store to add to stored jobs: alone if they get edges from others, to look for cycles."""
+    return Hold.ALONE if any(stored_befores(batch, {}) for batch in batches) else Hold.SHARED
 
 
 def _folder(server: Server, schema: str) -> pathlib.Path:

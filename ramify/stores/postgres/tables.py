@@ -95,10 +95,9 @@ class PostgresTables:
     def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
         if not share:
             return self._read_rows(self._ask("rows.lock", [literals.names(ids)]))
-        rows = self._read_rows(self._ask("rows.share", [literals.names(ids)]))
-        # A tree stays while something is added behind one of its jobs: whoever forgets it locks its root first.
-        self._ask("rows.keep", [literals.names({row.tree for row in rows})])
-        return rows
+        # A tree stays while something is added behind one of its jobs: whoever forgets it locks its root, too.
+        self._ask("rows.keep trees", [literals.names(ids)])
+        return self._read_rows(self._ask("rows.share", [literals.names(ids)]))
 
     def select(self, which: Which, page: Page) -> list[Row]:
         return select_rows(self._step.connection, self._schema, self._lanes, which, page)

@@ -7,8 +7,9 @@ SELECT * FROM ramify.job WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDAT
 --: share
 SELECT * FROM ramify.job WHERE id = ANY(%s::text[]) ORDER BY id FOR SHARE
 
---: keep
-SELECT 1 FROM ramify.job WHERE id = ANY(%s::text[]) ORDER BY id FOR KEY SHARE
+--: keep trees
+SELECT 1 FROM ramify.job WHERE id = ANY(ARRAY(SELECT tree FROM ramify.job WHERE id = ANY(%s::text[])))
+ORDER BY id FOR KEY SHARE
 
 --: write
 UPDATE ramify.job j SET tree = r.tree, parent = r.parent, lane = r.lane, priority = r.priority, label = r.label,
