@@ -120,7 +120,8 @@ class SqliteTables:
         takes = {edge.after for edge in arrival.edges if edge.slots}
         payloads = [(row.id, batch.payloads[row.id]) for row in arrival.rows if row.id in batch.payloads]
         self._tell_all("add.payload", [columns.payload_values(id, payload, id in takes) for id, payload in payloads])
-        self._tell_all("add.edge", map(columns.edge_values, arrival.edges))
+        if arrival.edges:
+            self._tell_all("add.edge", map(columns.edge_values, arrival.edges))
         if batch.marks:
             own = {row.id for row in arrival.rows}
             self._tell_all("add.mark", [(m, id) for id, marks in batch.marks.items() if id in own for m in marks])
