@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, measure, peers, start
+from bench import add, drain, graphs, limits, measure, peers, start
 
-BENCHES = {"drain": drain.run, "add": add.run, "start": start.run, "graphs": graphs.run}
+BENCHES = {"drain": drain.run, "add": add.run, "start": start.run, "graphs": graphs.run, "limits": limits.run}
 
 
 def _rounded(value: object) -> object:

@@ -5,6 +5,7 @@ silence (nan, infinity) or cannot hold is refused with the place where it stands
 """
 
 import functools
+import inspect
 import math
 import pathlib
 import typing
@@ -105,8 +106,11 @@ def annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
     """
     try:
         hints = typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError, SyntaxError):  # known to type checkers only: the values stay plain
-        hints = {}
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        try:
+            hints = inspect.get_annotations(function, eval_str=True)  # values among them are no types, and no mistake
+        except (NameError, TypeError, AttributeError, SyntaxError):  # known to type checkers only: values stay plain
+            hints = {}
     return hints
 
 

@@ -13,6 +13,7 @@ from ramify.errors import AlreadyReleased, BadNode, Changed, WouldDeadlock
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
+from ramify.known import Known
 from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Verb, When, Which
 from ramify.node import AnyNode, Ref
 from ramify.restore import restore_result
@@ -123,9 +124,12 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
+        known = Known(self._store)
         while True:
             row = self._require_held()
-            batch = plan(sketch(nodes), make_ids, read_into(self._store, row))
+            flats = sketch(nodes)
+            known.prepare(flats)
+            batch = plan(flats, make_ids, read_into(self._store, row))
             try:
                 aliases = self._store.add(batch)
             except Changed:  # somebody else added in between

@@ -9,11 +9,13 @@ import typer
 
 import ramify
 from ramify.cli.change import cancel, retry
+from ramify.cli.deploy import check, deploy
 from ramify.cli.doctor import doctor
 from ramify.cli.info import info
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
+from ramify.cli.tasks import tasks
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
@@ -32,7 +34,7 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (worker, run, info, tree, result, cancel, retry, doctor):
+for command in (worker, run, info, tree, result, cancel, retry, doctor, deploy, tasks, check):
     commands.command()(command)
 
 

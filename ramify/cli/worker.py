@@ -39,6 +39,10 @@ def worker(
     grace: Annotated[
         float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long a stop waits for running jobs.")
     ] = 30.0,
+    units: Annotated[
+        int | None,
+        typer.Option("--units", metavar="N", min=0, help="Units of this host, which its running jobs may not exceed."),
+    ] = None,
     url: Url = None,
 ) -> None:
     """Run jobs until Ctrl-C, SIGTERM or, with --burst, until none are left."""
@@ -68,6 +72,7 @@ def worker(
             multiprocessing=multiprocessing,
             grace=grace,
             burst=burst,
+            units=units,
         ).run()
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
+from ramify.declared import Declaration
 from ramify.model import (
     Edge,
     Info,
@@ -79,7 +80,11 @@ class Memory(Engine):
         with self._lock:
             tables = self._tables
             sessions = [session for session, _ in tables.sessions.values()]
-            return Info(sessions, tables.limits(), len(tables.work), {"store": "memory"})
+            return Info(sessions, tables.limits(), tables.clocks(), len(tables.work), {"store": "memory"})
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        with self._lock:
+            return self._tables.tasks(names)
 
     def snapshot(self) -> Snapshot:
         with self._lock:

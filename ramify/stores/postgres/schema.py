@@ -23,8 +23,8 @@ def check_name(schema: str) -> None:
         raise BadStore(f"schema {schema!r} belongs to PostgreSQL; choose another name")
 
 
-def deploy(server: Server, schema: str, reset: bool = False) -> None:
-    """Bring the schema up to date; with `reset`, drop it and all jobs first. Raise `NewerSchema`, or `BadStore`."""
+def deploy(server: Server, schema: str) -> None:
+    """Make the schema, or bring it up to date. Raise `NewerSchema`, or `BadStore`."""
     scripts = migrations(schema)
     with server.connection() as connection:
         if connection.info.server_version < OLDEST_SERVER:
@@ -33,14 +33,12 @@ def deploy(server: Server, schema: str, reset: bool = False) -> None:
             )
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
             raise BadStore(f"{server.address} keeps its texts as {encoding}; make a database with ENCODING 'UTF8'")
-        if not reset and read_version(connection, schema, server.address) == len(scripts):
+        if read_version(connection, schema, server.address) == len(scripts):
             return
         try:
             connection.execute("BEGIN")
             # All who want to change the schema wait here, and find it changed when their turn comes.
             connection.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [key(schema, "deploy")])
-            if reset:
-                connection.execute(f"DROP SCHEMA IF EXISTS {quote(schema)} CASCADE")
             version = read_version(connection, schema, server.address)
             if version == 0:
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")

@@ -10,6 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import msgspec
 import psycopg
 
+from ramify.declared import Declaration
 from ramify.errors import StoreDown
 from ramify.graph.arrive import stored_befores
 from ramify.model import (
@@ -93,14 +94,10 @@ class Postgres(Engine):
         self._here = threading.local()
         self._working_off = False
         try:
-            self.deploy()
+            deploy(self._server, schema)
         except BaseException:
             self.close()
             raise
-
-    def deploy(self, reset: bool = False) -> None:
-        """Make the schema, or bring it up to date; with `reset`, drop it and all jobs first."""
-        deploy(self._server, self.schema, reset)
 
     # Steps
 
@@ -171,6 +168,12 @@ class Postgres(Engine):
     def limit(self, name: str, rule: Rule | None) -> None:
         self._insist(Hold.ALONE, super().limit, name, rule)
 
+    def declare(self, tasks: Sequence[Declaration], gone: Sequence[str] = ()) -> None:
+        self._insist(Hold.ALONE, super().declare, tasks, gone)
+
+    def reset(self) -> None:
+        self._insist(Hold.ALONE, super().reset)
+
     # Looking
 
     def _ask(self, statement: str, values: Sequence[Any]) -> list[Any]:
@@ -230,7 +233,12 @@ class Postgres(Engine):
                 "durability": self.durability,
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
-            return Info(sessions, limits, length, facts)
+            clocks = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
+            return Info(sessions, limits, clocks, length, facts)
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        found = self._ask("task.all", ()) if names is None else self._ask("task.these", [literals.texts(names)])
+        return [columns.read_task(about) for (about,) in found]
 
     def snapshot(self) -> Snapshot:
         with self._server.reading() as connection:

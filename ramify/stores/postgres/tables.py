@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
@@ -179,6 +180,9 @@ class PostgresTables:
         places = literals.numbers([edge.place for edge in edges])
         self._tell("edges.reopen", [literals.names([edge.after for edge in edges]), places])
 
+    def forgive(self, job: JobId) -> None:
+        self._tell("edges.forgive", [job])
+
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
@@ -232,11 +236,20 @@ class PostgresTables:
         return [(priority, tree, id, lane) for priority, tree, id in found]
 
     def running_by_lane(self) -> dict[Lane, int]:
-        # Those who claim under limits count one after the other, each when the last one's claims can be seen.
-        self._ask("step.lock", [key(self._schema, "limits")])
+        self._take_turn()
         found = self._ask("claim.running")
         lanes = self._lanes.read([lane for lane, _ in found], self._ask)
         return {lanes[lane]: n for lane, n in found}
+
+    def running_on(self, host: str) -> list[Candidate]:
+        self._take_turn()
+        found = self._ask("claim.running on", [host])
+        lanes = self._lanes.read([lane for *_, lane in found], self._ask)
+        return [(priority, tree, id, lanes[lane]) for priority, tree, id, lane in found]
+
+    def _take_turn(self) -> None:
+        """Let those who claim under limits count one after the other, each when the last one's claims can be seen."""
+        self._ask("step.lock", [key(self._schema, "limits")])
 
     def wake_due(self, n: int) -> None:
         self._tell("claim.due", [self.now(), n])
@@ -299,9 +312,14 @@ class PostgresTables:
     def find_marked(self, unless: Unless) -> JobId | None:
         # Whoever looks for the same mark waits until this step is over, and sees what it added.
         self._ask("step.lock", [key(self._schema, f"mark {unless.mark}")])
-        found: JobId | None = self._one("names.unfinished", [unless.mark])
-        if found is None and unless.within is not None:
-            found = self._one("names.done since", [unless.mark, self.now() - unless.within])
+        found = self._find_done(unless) or self._one("names.unfinished", [unless.mark])
+        # It may have been unfinished at the first look, and done at the second.
+        return found or self._find_done(unless)
+
+    def _find_done(self, unless: Unless) -> JobId | None:
+        if unless.within is None:
+            return None
+        found: JobId | None = self._one("names.done since", [unless.mark, self.now() - unless.within])
         return found
 
     def find_request(self, request: str) -> JobId | None:
@@ -357,3 +375,28 @@ class PostgresTables:
             self._tell("names.drop limit", [name])
         else:
             self._tell("names.set limit", [name, rule.n])
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        found = self._ask("task.all") if names is None else self._ask("task.these", [literals.texts(names)])
+        return [columns.read_task(about) for (about,) in found]
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        abouts = literals.texts([_to_json(task).decode() for task in tasks])
+        self._tell("task.keep", [literals.texts([task.name for task in tasks]), abouts])
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        self._tell("task.forget", [literals.texts(names)])
+
+    def clocks(self) -> dict[str, float]:
+        # Whoever would set a clock looks at it when the last one who did has committed.
+        self._ask("step.lock", [key(self._schema, "clocks")])
+        return dict(self._ask("task.clocks"))
+
+    def set_clock(self, name: str, now: float) -> None:
+        self._tell("task.set clock", [name, now])
+
+    def reset(self) -> None:
+        self._step.require_alone()
+        self._tell("task.reset", [])

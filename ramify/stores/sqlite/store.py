@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.model import Edge, Info, JobId, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
@@ -114,7 +115,11 @@ class Sqlite(Engine):
                 "durability": self.durability,
                 "sqlite": sqlite3.sqlite_version,
             }
-            return Info(sessions, self._tables.limits(), length, facts)
+            return Info(sessions, self._tables.limits(), self._tables.clocks(), length, facts)
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        with self._file.reading():
+            return self._tables.tasks(names)
 
     def snapshot(self) -> Snapshot:
         with self._file.reading() as connection:

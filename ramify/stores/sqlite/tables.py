@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
@@ -160,6 +161,9 @@ class SqliteTables:
             found[before].append(after)
         return found
 
+    def forgive(self, job: JobId) -> None:
+        self._tell("edges.forgive", job)
+
     def reopen(self, edges: Sequence[Edge]) -> None:
         self._tell_all("edges.reopen", [(edge.after, edge.place) for edge in edges])
 
@@ -246,6 +250,10 @@ class SqliteTables:
         lanes = self.refresh_lanes()
         return {lanes[lane]: n for lane, n in self._ask("claim.running")}
 
+    def running_on(self, host: str) -> list[Candidate]:
+        lanes = self.refresh_lanes()
+        return [(priority, tree, id, lanes[lane]) for priority, tree, id, lane in self._ask("claim.running on", host)]
+
     def wake_due(self, n: int) -> None:
         self._tell("claim.due", self.now(), n)
 
@@ -290,10 +298,10 @@ class SqliteTables:
     # Names
 
     def find_marked(self, unless: Unless) -> JobId | None:
-        found: JobId | None = self._one("names.unfinished", unless.mark)
-        if found is None and unless.within is not None:
+        found: JobId | None = None
+        if unless.within is not None:
             found = self._one("names.done since", unless.mark, self.now() - unless.within)
-        return found
+        return found or self._one("names.unfinished", unless.mark)
 
     def find_request(self, request: str) -> JobId | None:
         found: JobId | None = self._one("names.request", request)
@@ -348,6 +356,33 @@ class SqliteTables:
             self._tell("names.drop limit", name)
         else:
             self._tell("names.set limit", name, rule.n)
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        found = (
+            self._ask("task.all")
+            if names is None
+            else self._ask("task.these", msgspec.json.encode(list(names)).decode())
+        )
+        return [columns.read_task(about) for (about,) in found]
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        self._tell_all("task.keep", [(task.name, msgspec.json.encode(task).decode()) for task in tasks])
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        self._tell("task.forget", msgspec.json.encode(list(names)).decode())
+
+    def clocks(self) -> dict[str, float]:
+        return dict(self._ask("task.clocks"))
+
+    def set_clock(self, name: str, now: float) -> None:
+        self._tell("task.set clock", name, now)
+
+    def reset(self) -> None:
+        for (table,) in self._ask("task.tables"):
+            self._connection.execute(f"DELETE FROM {table}")
+        self.forget_lanes()
 
 
 def _ids(ids: Iterable[JobId]) -> str:

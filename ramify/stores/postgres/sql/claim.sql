@@ -17,6 +17,10 @@ ORDER BY priority DESC, tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 --: running
 SELECT lane, count(*) FROM ramify.job WHERE state = 'running' AND step = 'run' AND bads = 0 GROUP BY lane
 
+--: running on
+SELECT -j.priority, j.tree, j.id, j.lane FROM ramify.session s JOIN ramify.job j ON j.session = s.id
+WHERE s.about::json ->> 'host' = %s AND j.state = 'running' AND j.step = 'run' AND j.bads = 0
+
 --: start
 WITH started AS (
     UPDATE ramify.job SET state = 'running', session = %s, attempt = attempt + 1,

@@ -42,5 +42,8 @@ WHERE e.before = ANY(%s::text[]) AND s.state <> 'done' ORDER BY e.before, e.afte
 UPDATE ramify.edge e SET verdict = NULL FROM unnest(%s::text[], %s::bigint[]) AS t (after, place)
 WHERE e.after = t.after AND e.place = t.place
 
+--: forgive
+UPDATE ramify.edge SET asks = 'ended' WHERE after = %s AND kind = 'after' AND (verdict IS NULL OR verdict <> 'done')
+
 --: all
 SELECT after, place, before, kind, asks, slots, verdict FROM ramify.edge ORDER BY after, place

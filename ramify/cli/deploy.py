@@ -1,0 +1,71 @@
+"""`ramify deploy` and `ramify check`: what tasks say of themselves goes into the store; mistakes in it are named."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from ramify.app import Ramify
+from ramify.cli.screen import err, note, out, plain
+from ramify.cli.store import Url, import_tasks, look_here, open_existing
+from ramify.errors import BadSettings, BadTask
+from ramify.settings import read_settings
+
+Modules = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="MODULE…", help="Modules of tasks; by default those of ramify.toml."),
+]
+WORD = "reset"
+
+
+def deploy(
+    modules: Modules = None,
+    reset: Annotated[bool, typer.Option("--reset", help="First forget everything in the store: jobs, limits.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a reset.")] = False,
+    url: Url = None,
+) -> None:
+    """Write the tasks of modules into the store, so that they can be enqueued without the code; jobs stay."""
+    served = _import(modules, url)
+    with Ramify(url, tasks=served) as app:
+        if reset and not yes:
+            _ask(app)
+        wrong = app.deploy(reset=reset)
+        n = len(app.tasks.names())
+        out().print(f"{n:,} {'task' if n == 1 else 'tasks'} of {', '.join(served)} deployed", soft_wrap=True)
+    for sentence in wrong:
+        note(f"note: {sentence}")
+
+
+def check(modules: Modules = None, url: Url = None) -> None:
+    """Say what is wrong with tasks: needs that cannot be met, ready jobs that they do not serve; exit with 1 then."""
+    served = _import(modules, url)
+    open_existing(url).close()
+    with Ramify(url, tasks=served) as app:
+        wrong = app.check()
+    console = out()
+    for sentence in wrong:
+        console.print(Text(plain(sentence), style="red"), soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
+    console.print(f"nothing is wrong with {', '.join(served)}", soft_wrap=True)
+
+
+def _import(modules: list[str] | None, url: str | None) -> tuple[str, ...]:
+    look_here()
+    served = read_settings(url, modules or ()).tasks
+    if not served:
+        raise BadTask("name the modules of your tasks: `ramify deploy my_tasks`, or tasks = [...] in ramify.toml")
+    import_tasks(served)
+    return served
+
+
+def _ask(app: Ramify) -> None:
+    jobs = sum(app.counts().values())
+    if not sys.stdin.isatty():
+        raise BadSettings(
+            f"a reset would forget {jobs:,} jobs of {app.url}; say --yes if nobody is there to confirm it"
+        )
+    err().print(f"This forgets {jobs:,} jobs, and all limits and tasks, of {app.url}.", soft_wrap=True)
+    if typer.prompt(f"Type {WORD} to go on", err=True) != WORD:
+        raise typer.Abort
