@@ -139,8 +139,7 @@ def end(connection: Connection, how: str) -> None:
 
 def key(schema: str, name: str) -> int:
     """Return the number under which the server knows a lock of this name."""
-    digest = hashlib.blake2b(f"ramify\0{schema}\0{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    return int.from_bytes(hashlib.sha256(f"ramify\n{schema}\n{name}".encode()).digest()[:8], "big", signed=True)
 
 
 def mask(address: str) -> str:

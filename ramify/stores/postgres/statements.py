@@ -33,7 +33,8 @@ def migrations(schema: str) -> list[str]:
     """Return the scripts in order; the schema's version is how many were applied."""
     folder = files(__package__).joinpath("sql/migrations")
     scripts = sorted(folder.iterdir(), key=lambda file: file.name)
-    return [_in_schema(script.read_text("utf-8"), quote(schema)) for script in scripts]
+    text = sql.Literal(schema).as_string(None)
+    return [_in_schema(script.read_text("utf-8"), quote(schema)).replace(":'schema'", text) for script in scripts]
 
 
 def quote(name: str) -> str:
