@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres.server import Server, default_version, server
+from tests.postgres.server import Server, binaries, default_version, server
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +16,10 @@ def _here() -> None:
         pytest.skip("no PostgreSQL here")
 
 
-@pytest.fixture
-def database() -> Server:
-    """The server that tests share."""
-    return server()
+@pytest.fixture(params=sorted(binaries()) or [None])
+def database(request: pytest.FixtureRequest) -> Server:
+    """The server of each version that tests share."""
+    return server(request.param)
 
 
 @pytest.fixture

@@ -132,7 +132,9 @@ def _end_with_parent() -> None:
 @cache
 def server(version: str | None = None) -> Server:
     """Return the server that the tests share."""
-    shared = Server(binaries()[version or default_version() or ""], UNSAFE)
+    if version is None and (default := default_version()) is not None:
+        return server(default)
+    shared = Server(binaries()[version or ""], UNSAFE)
     owner = os.getpid()
     atexit.register(lambda: shared.remove() if os.getpid() == owner else None)
     return shared

@@ -26,7 +26,7 @@ def check_name(schema: str) -> None:
 def deploy(server: Server, schema: str) -> None:
     """Make the schema, or bring it up to date. Raise `NewerSchema`, or `BadStore`."""
     scripts = migrations(schema)
-    with server.connection() as connection:
+    with server.alone() as connection:
         if connection.info.server_version < OLDEST_SERVER:
             raise BadStore(
                 f"{server.address} is PostgreSQL {connection.info.server_version // 10_000}; 15 is the oldest"
@@ -59,8 +59,11 @@ def deploy(server: Server, schema: str) -> None:
 
 def read_version(connection: Connection, schema: str, address: str) -> int:
     """Return how many migrations were applied, 0 if there is no schema. Raise if it is newer than this program."""
-    found = connection.execute("SELECT to_regclass(%s)", [f"{quote(schema)}.version"]).fetchone()
-    if found is None or found[0] is None:
+    # Asked of the catalog, as a name looked up by the server may be remembered from before another one made it.
+    there = (
+        "SELECT 1 FROM pg_class c, pg_namespace n WHERE n.oid = relnamespace AND nspname = %s AND relname = 'version'"
+    )
+    if connection.execute(there, [schema]).fetchone() is None:
         return 0
     try:
         row = connection.execute(f"SELECT max(version) FROM {quote(schema)}.version").fetchone()

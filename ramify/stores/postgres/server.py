@@ -108,12 +108,21 @@ class Server:
         """Replace connections that the server has closed."""
         self._pool.check()
 
-    def listener(self) -> Connection:
-        """Return a connection of its own."""
+    def connect(self) -> Connection:
+        """Return a connection that the caller closes. Where there is none it is known at once, and why."""
         try:
             return Connection.connect(self.conninfo, autocommit=True)
         except (psycopg.Error, OSError) as error:
             raise_translated(error, self.address)
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Lend a connection that is made for the block."""
+        with self.connect() as connection:
+            try:
+                yield connection
+            except (psycopg.Error, OSError) as error:
+                raise_translated(error, self.address)
 
     def close(self) -> None:
         """Close the connections."""

@@ -64,7 +64,7 @@ class Listener:
     def _listen(self) -> bool:
         """Open the connection; wake, because what came before it is not heard."""
         try:
-            self._connection = self._server.listener()
+            self._connection = self._server.connect()
             for name in self._channels:
                 self._connection.execute(f'LISTEN "{name}"')
         except (StoreDown, psycopg.Error):
