@@ -1,14 +1,17 @@
 """From an address to a store."""
 
+from collections.abc import Callable
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ramify.errors import BadStore
+from ramify.model import Batch, JobId
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, schema: str | None = None) -> Store:
     """Open the store at `url`: `memory:`, `sqlite:///path`, `postgresql://user@host/database?schema=name`.
 
     `durability=fast` trades the last commits before a power cut for speed. Raise `BadStore` for an address that is
@@ -16,13 +19,56 @@ def open_store(url: str) -> Store:
     """
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
-    if parts.scheme == "memory":
+    kind = parts.scheme.partition("+")[0]  # SQLAlchemy's addresses name the driver, too
+    if kind in ("postgresql", "postgres"):
+        options |= {} if schema is None else {"schema": schema}
+        return _open_postgres(urlunsplit(parts._replace(scheme="postgresql", query="")), options)
+    if schema is not None:
+        raise BadStore(f"schema={schema!r} goes with an address of PostgreSQL, not with {parts.scheme}:")
+    if kind == "memory":
         return Memory()
-    if parts.scheme == "sqlite":
+    if kind == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
-    if parts.scheme in ("postgresql", "postgres"):
-        return _open_postgres(urlunsplit(parts._replace(query="")), options)
     raise BadStore(f"{url!r} is not the address of a store; use sqlite:///path/to/file.db, postgresql://… or memory:")
+
+
+class Engine(Protocol):
+    """What is taken of an engine of SQLAlchemy: its address."""
+
+    @property
+    def url(self) -> Any:
+        """The address."""
+        ...
+
+
+def address_of(given: str | Engine | None) -> str | None:
+    """Return an address as text; of an engine of SQLAlchemy, the one it connects to."""
+    if given is None or isinstance(given, str):
+        return given
+    return str(given.url.render_as_string(hide_password=False))
+
+
+def hide_password(url: str) -> str:
+    """Return the address as messages may show it."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=place, query="")) if place != parts.netloc else url
+
+
+class Adder(Protocol):
+    """What can store a batch."""
+
+    def add(self, batch: Batch) -> dict[JobId, JobId]:
+        """Store the batch, as `Store.add` does."""
+        ...
+
+
+def adder_within(store: Store, tx: object) -> Adder:
+    """Return what adds to the store in a transaction of the caller's. Raise `BadStore` where there is no such thing."""
+    within: Callable[[object], Adder] | None = getattr(store, "within", None)
+    if within is None:
+        raise BadStore("tx= needs jobs in PostgreSQL, in the database that the transaction is in")
+    return within(tx)
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:

@@ -41,11 +41,12 @@ from ramify.stores.postgres import literals
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.schema import check_name, deploy
 from ramify.stores.postgres.select import count_rows, select_rows
-from ramify.stores.postgres.server import Clash, Server, key, wait_a_little
+from ramify.stores.postgres.server import Clash, Connection, Server, key, wait_a_little
 from ramify.stores.postgres.statements import statements
 from ramify.stores.postgres.tables import FIRST, PostgresTables
 from ramify.stores.postgres.transaction import Alone, Hold, Transaction
 from ramify.stores.postgres.wake import Listener, channel
+from ramify.stores.postgres.within import Within
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.sessions import Lifelines
@@ -104,21 +105,30 @@ class Postgres(Engine):
     @contextmanager
     def _write(self, durable: bool = True) -> Iterator[Tables]:
         with self._server.connection() as connection:
-            step = Transaction(
-                connection,
-                self._sql,
-                self._here.hold,
-                self._lock,
-                pooler=self._server.pooler,
-                fast=not durable,
-            )
+            fast, pooler = not durable, self._server.pooler
+            step = Transaction(connection, self._sql, self._here.hold, self._lock, pooler=pooler, fast=fast)
             try:
-                yield PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._clock)
+                yield self._tables(step)
                 step.commit()
             except psycopg.OperationalError as error:
                 if connection.broken and not step.asked_to_commit:
                     raise Gone(str(error)) from error
                 raise
+
+    def _tables(self, step: Transaction) -> PostgresTables:
+        return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._clock)
+
+    def within(self, connection: object) -> Within:
+        """Return this store as seen from a transaction of the caller's, in the same database, for `add`.
+
+        Raise `BadStore` if it is not a connection of psycopg, SQLAlchemy or Django.
+        """
+
+        def make_tables(driver: Connection) -> tuple[Transaction, PostgresTables]:
+            step = Transaction(driver, self._sql, Hold.NONE, self._lock, begun=True)
+            return step, self._tables(step)
+
+        return Within(connection, make_tables, self.slice)
 
     def _insist(self, hold: Hold, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do a verb, holding the store's lock like this; again from its beginning as long as others are in the way."""

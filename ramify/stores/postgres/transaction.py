@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+import psycopg
+from psycopg.rows import tuple_row
+
 from ramify.model import Rule, Work
 from ramify.stores.postgres.server import Clash, Connection, begin_text
 from ramify.stores.sqlite import rows as columns
@@ -56,7 +59,9 @@ class Transaction:
         self._lock, self._pooler, self._fast = lock, pooler, fast
         self._begun = begun
         self._held_back: Statement | None = None
-        self._cursor = connection.cursor(binary=True)
+        # A caller's own connection may make cursors of another kind, and rows of another form.
+        self._cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+        self._cursor.format = psycopg.pq.Format.BINARY
 
     def ask(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return what a statement finds."""
