@@ -41,7 +41,7 @@ def test_submit_adds_jobs_and_reads_nothing(roles: dict[str, str], schema: str) 
         app.enqueue(job(double, 3).options(after=Ref(first.id), queue="new"))
         app.enqueue(job(double, 3).options(unique="k"), request="r")
         for forbidden in (
-            lambda: first.result(timeout=0),
+            lambda: app.store.results([first.id]),
             first.cancel,
             app.run_until_empty,
             app.deploy,
