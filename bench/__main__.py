@@ -3,9 +3,16 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, limits, measure, peers, start
+from bench import add, drain, graphs, limits, measure, peers, postgres, start
 
-BENCHES = {"drain": drain.run, "add": add.run, "start": start.run, "graphs": graphs.run, "limits": limits.run}
+BENCHES = {
+    "postgres": postgres.run,
+    "drain": drain.run,
+    "add": add.run,
+    "start": start.run,
+    "graphs": graphs.run,
+    "limits": limits.run,
+}
 
 
 def _rounded(value: object) -> object:

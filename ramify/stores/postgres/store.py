@@ -44,6 +44,7 @@ from ramify.stores.postgres.select import count_rows, select_rows
 from ramify.stores.postgres.server import Clash, Connection, Server, key, wait_a_little
 from ramify.stores.postgres.statements import statements
 from ramify.stores.postgres.tables import FIRST, PostgresTables
+from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Alone, Hold, Transaction
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.postgres.within import Within
@@ -91,7 +92,7 @@ class Postgres(Engine):
         self._channels = channel(schema, "ready"), channel(schema, "ended")
         self._listener = Listener(self._server, self._channels)
         self._lifelines = Lifelines(_folder(self._server, schema))
-        self._clock = clock
+        self._time, self._clock = ServerTime(), clock
         self._here = threading.local()
         self._working_off = False
         try:
@@ -116,7 +117,7 @@ class Postgres(Engine):
                 raise
 
     def _tables(self, step: Transaction) -> PostgresTables:
-        return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._clock)
+        return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._clock)
 
     def within(self, connection: object) -> Within:
         """Return this store as seen from a transaction of the caller's, in the same database, for `add`.

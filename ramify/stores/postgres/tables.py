@@ -1,6 +1,5 @@
 """The tables of the engine in SQL. A column of many values goes in as one array, so a statement's text is constant."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ from ramify.stores.postgres import literals
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.select import select_rows
 from ramify.stores.postgres.server import key
+from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Transaction
 from ramify.stores.protocol import LEASE
 from ramify.stores.sqlite import rows as columns
@@ -64,10 +64,11 @@ class PostgresTables:
         lanes: Lanes,
         lifelines: Lifelines,
         channels: tuple[str, str],
+        server_time: ServerTime,
         clock: Callable[[], float] | None,
     ) -> None:
         self._step, self._schema, self._lanes, self._clock = step, schema, lanes, clock
-        self._lifelines = lifelines
+        self._lifelines, self._time = lifelines, server_time
         self._ready_channel, self._ended_channel = channels
         self._ask, self._tell, self._one = step.ask, step.tell, step.one
         self._next_due: float | None = None
@@ -75,10 +76,7 @@ class PostgresTables:
     def now(self) -> float:
         if self._clock is not None:
             return self._clock()
-        if self._step.time is None:
-            self._step.time = self._one("step.now"), time.monotonic()
-        then, ours = self._step.time
-        return then + time.monotonic() - ours
+        return self._time.now(self._step)
 
     def wake(self, ready: bool, ended: bool) -> None:
         if ready:

@@ -51,7 +51,7 @@ class Transaction:
     ) -> None:
         self.connection, self.sql, self.hold = connection, sql, hold
         self.time: tuple[float, float] | None = None
-        """The server's time, and ours at that moment."""
+        """The server's time, and ours at that moment, if this step has asked."""
         self.limits: dict[str, Rule] = {}
         self.work: Work | None = None
         self.channels: set[str] = set()
