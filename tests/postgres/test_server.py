@@ -76,6 +76,17 @@ def test_a_connection_that_was_cut_is_not_noticed(own: Server) -> None:
     store.close()
 
 
+def test_the_same_addition_may_be_repeated(own: Server) -> None:
+    """Whoever got no reply adds the same batch again; it is stored once."""
+    store = Postgres(own.url())
+    batch = plan(sketch([Node("m:f")]), make_ids)
+
+    replies = [store.add(batch), store.add(batch)]
+
+    assert ([{}, {}], {"ready": 1}) == (replies, store.counts(Which(), "state"))
+    store.close()
+
+
 def test_too_many_connections_mean_down_and_not_broken(own: Server) -> None:
     """Who finds the server full is told so, and is served when there is room again."""
     others = []

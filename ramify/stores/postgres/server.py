@@ -27,6 +27,8 @@ SETTINGS: Final = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    # Rows are then found in order of the index, and locked in that order.
+    "enable_bitmapscan": "off",
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     # Who stands still in the middle of a step holds up the others.

@@ -9,6 +9,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 import psycopg
+from psycopg import errors
 
 from ramify.declared import Declaration
 from ramify.errors import StoreDown
@@ -62,7 +63,11 @@ T = TypeVar("T")
 
 
 class Gone(Clash):
-    """The connection broke before anything was to be kept."""
+    """The connection broke; with `unsure`, when the step may have been kept already."""
+
+    def __init__(self, reason: str, unsure: bool) -> None:
+        super().__init__(reason)
+        self.unsure = unsure
 
 
 class Postgres(Engine):
@@ -112,8 +117,8 @@ class Postgres(Engine):
                 yield self._tables(step)
                 step.commit()
             except psycopg.OperationalError as error:
-                if connection.broken and not step.asked_to_commit:
-                    raise Gone(str(error)) from error
+                if connection.broken:
+                    raise Gone(str(error).strip(), step.asked_to_commit) from error
                 raise
 
     def _tables(self, step: Transaction) -> PostgresTables:
@@ -132,7 +137,10 @@ class Postgres(Engine):
         return Within(connection, make_tables, self.slice)
 
     def _insist(self, hold: Hold, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do a verb, holding the store's lock like this; again from its beginning as long as others are in the way."""
+        """Do a verb, holding the store's lock like this; again from its beginning as long as others are in the way.
+
+        What needs no lock may also be done again if it may have been done: it comes to the same.
+        """
         for n in range(TRIES):
             self._here.hold = hold
             try:
@@ -140,7 +148,7 @@ class Postgres(Engine):
             except Alone:
                 hold = Hold.ALONE
             except Gone as gone:
-                if n:
+                if n or (gone.unsure and hold is not Hold.NONE):
                     raise StoreDown(f"{self._server.address}: {gone}") from gone
                 self._server.forget_stale()
             except Clash:
@@ -149,7 +157,12 @@ class Postgres(Engine):
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         hold = Hold.NONE if batch.into is None else _hold_for([batch])
-        return self._insist(hold, super().add, batch)
+        try:
+            return self._insist(hold, super().add, batch)
+        except errors.UniqueViolation as error:
+            if error.diag.constraint_name not in ("job_pkey", "payload_pkey"):
+                raise
+            return {}  # ids are made once, so this very batch was stored by a call whose reply was lost
 
     def enter(self, session: Session) -> None:
         self._insist(Hold.NONE, super().enter, session)

@@ -184,17 +184,29 @@ class PostgresTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
-        outcomes = sorted(outcomes, key=lambda outcome: outcome.job)
-        values = [outcome.value for outcome in outcomes]
-        told = [
-            literals.names([outcome.job for outcome in outcomes]),
-            literals.names([outcome.state for outcome in outcomes]),
-            literals.numbers([outcome.attempt for outcome in outcomes]),
-            literals.blobs([None if value is None else value.json for value in values]),
-            literals.numbers([value is not None and value.spread for value in values]),
-            literals.texts([columns.failure_text(outcome.failure) for outcome in outcomes]),
+        alike: dict[tuple[State, int], list[JobId]] = {}
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.job):
+            alike.setdefault((outcome.state, outcome.attempt), []).append(outcome.job)
+        now = self.now()
+        # An earlier try, or a cancel that came too late, may have left a failure.
+        marred: dict[JobId, bool] = {}
+        for (state, attempt), ids in alike.items():
+            marred |= self._ask("end.end", [state.value, now, literals.names(ids), session, attempt])
+        kept = [
+            (each.job, each.value, each.failure)
+            for each in outcomes
+            if each.job in marred and (each.value is not None or each.failure is not None or marred[each.job])
         ]
-        return [id for (id,) in self._ask("end.end", [*told, session, self.now()])]
+        if kept:
+            jobs, values, failures = zip(*kept, strict=True)
+            left = [
+                literals.names(jobs),
+                literals.blobs([None if value is None else value.json for value in values]),
+                literals.numbers([value is not None and value.spread for value in values]),
+                literals.texts(map(columns.failure_text, failures)),
+            ]
+            self._tell("end.keep", left)
+        return list(marred)
 
     def settle(self, ended: Mapping[JobId, State], most: int) -> list[JobId] | None:
         return self._settle(ended, FIRST, LAST, most)
