@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, limits, measure, peers, postgres, start
+from bench import add, drain, graphs, limits, look, measure, peers, postgres, start
 
 BENCHES = {
     "postgres": postgres.run,
@@ -12,6 +12,7 @@ BENCHES = {
     "start": start.run,
     "graphs": graphs.run,
     "limits": limits.run,
+    "look": look.run,
 }
 
 

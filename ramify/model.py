@@ -353,7 +353,7 @@ class Exchange(Struct):
 
 
 class Session(Struct, frozen=True):
-    """One life of a worker."""
+    """One life of a worker. `tasks` are the names of those that it knows."""
 
     id: SessionId
     host: str = ""
@@ -379,10 +379,11 @@ class Beat(Struct):
 
 
 class Which(Struct, frozen=True):
-    """A selection of jobs; None means any. `roots` keeps only jobs without parent."""
+    """A selection of jobs; None means any. `under` are the children of one job; `roots` have no parent."""
 
     ids: tuple[JobId, ...] | None = None
     tree: JobId | None = None
+    under: JobId | None = None
     states: frozenset[State] | None = None
     queues: frozenset[str] | None = None
     tasks: frozenset[str] | None = None
@@ -409,9 +410,10 @@ class Result(Struct):
 
 
 class Rule(Struct, frozen=True):
-    """A limit: at most `n` running; 0 suspends."""
+    """A limit: at most `n` running, for ever or until this time; 0 suspends."""
 
     n: int
+    until: float | None = None
 
 
 class Work(Struct):
@@ -424,13 +426,17 @@ class Work(Struct):
 
 
 class Info(Struct):
-    """What the store says of itself: sessions alive, limits, clocks, the length of the worklist, and its own facts."""
+    """What the store says of itself: sessions, limits, clocks, the length of the worklist, and its own facts.
+
+    `lost` are those of the sessions that are dead and that no worker has declared so yet.
+    """
 
     sessions: list[Session] = field(default_factory=list)
     limits: dict[str, Rule] = field(default_factory=dict)
     clocks: dict[str, float] = field(default_factory=dict)
     worklist: int = 0
     facts: dict[str, str] = field(default_factory=dict)
+    lost: list[SessionId] = field(default_factory=list)
 
 
 class Snapshot(Struct):

@@ -1,28 +1,32 @@
 """`ramify tasks`: what has been deployed."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-import typer
 from rich.text import Text
 
-from ramify.cli.screen import note, out, plain, print_json
+from ramify.cli.facts import Json, print_facts
+from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.declared import Declaration, Need, Parameter
+from ramify.picture.words import plain
 
 SIGNS: Final = {"rest": "*", "others": "**"}
 INDENT: Final = "    "
 
 
 def tasks(
-    json: Annotated[bool, typer.Option("--json", help="Print all there is to know, for programs.")] = False,
+    json: Json = False,
     url: Url = None,
 ) -> None:
-    """Show the tasks that were deployed: how they are called, what they need, and what holds for their jobs."""
+    """Show the tasks that were deployed.
+
+    That is how they are called, what they need, and what holds for their jobs.
+    """
     with open_existing(url) as app:
         found = app.store.tasks()
     if json:
-        print_json(msgspec.json.encode(found))
+        print_facts(*found)
         return
     console = out()
     if not found:

@@ -27,6 +27,11 @@ def scopes(lane: Lane) -> tuple[str, ...]:
     return own if lane.slot is None else (*own, f"slot:{lane.slot}")
 
 
+def unexpired(limits: Mapping[str, Rule], now: float) -> dict[str, Rule]:
+    """Return the limits whose time is not over."""
+    return {name: rule for name, rule in limits.items() if rule.until is None or rule.until > now}
+
+
 def in_force(limits: Mapping[str, Rule]) -> dict[str, int]:
     """Return how many may run, by scope: what is suspended goes before what was set by hand, that before the rest."""
     found: dict[str, int] = {}

@@ -7,7 +7,7 @@ from typing import Final
 
 from ramify.declared import Declaration
 from ramify.errors import Changed, Lost
-from ramify.graph.fit import DECLARED, Host, Room, choose, in_force, open_lanes, serves
+from ramify.graph.fit import DECLARED, Host, Room, choose, in_force, open_lanes, serves, unexpired
 from ramify.model import (
     Batch,
     Beat,
@@ -98,7 +98,7 @@ class Engine(ABC):
     def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
         chosen = tables.ready_ends(want.ends) if want.ends else []
         if want.n > 0:
-            limits = tables.limits()
+            limits = unexpired(tables.limits(), tables.now())
             host = None
             if want.units is not None or (limits and f"host:{want.host}" in in_force(limits)):
                 host = Host(want.host, want.units, tables.running_on(want.host))

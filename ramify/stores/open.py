@@ -1,14 +1,25 @@
 """From an address to a store."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ramify.errors import BadStore
 from ramify.model import Batch, JobId
+from ramify.stores.address import mask
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
+
+PLANNED: Final = {
+    "redis": "Redis",
+    "rediss": "Redis",
+    "valkey": "Redis",
+    "dir": "directory",
+}
+"""Kinds of stores that are being built."""
+
+KNOWN: Final = "sqlite:///path/to/file.db, postgresql://… or memory:"
 
 
 def open_store(url: str, schema: str | None = None) -> Store:
@@ -29,7 +40,9 @@ def open_store(url: str, schema: str | None = None) -> Store:
         return Memory()
     if kind == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
-    raise BadStore(f"{url!r} is not the address of a store; use sqlite:///path/to/file.db, postgresql://… or memory:")
+    if planned := PLANNED.get(kind):
+        raise BadStore(f"{mask(url)}: this ramify has no {planned} store yet; use one of {KNOWN}")
+    raise BadStore(f"{mask(url)!r} is not the address of a store; use {KNOWN}")
 
 
 class Engine(Protocol):
@@ -46,13 +59,6 @@ def address_of(given: str | Engine | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
     return str(given.url.render_as_string(hide_password=False))
-
-
-def hide_password(url: str) -> str:
-    """Return the address as messages may show it."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=place, query="")) if place != parts.netloc else url
 
 
 class Adder(Protocol):

@@ -92,7 +92,7 @@ class Store(Protocol):
         """Set or remove a limit on running jobs: `task:NAME`, `queue:NAME`, `slot:NAME`, `host:NAME` or `all`.
 
         `declared:` before the name makes it what a task declares, which yields to one set by hand; `suspended:` makes
-        it a suspension, which goes before both (see `graph/fit.py`).
+        it a suspension, which goes before both (see `graph/fit.py`). A rule with a time counts until then.
         """
         ...
 
@@ -129,7 +129,10 @@ class Store(Protocol):
         ...
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
-        """Return how many of the selected jobs there are by `state`, `queue` or `task`."""
+        """Return how many of the selected jobs there are by `state`, `queue` or `task`, a job without task as "".
+
+        By `queue state` or `task state` a key is both words with a space between; the state is the last word.
+        """
         ...
 
     def info(self) -> Info:

@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
@@ -23,7 +24,7 @@ from typing import Final
 
 from ramify.deploy import declare_limits
 from ramify.errors import BadTask, Lost, StoreDown
-from ramify.model import Want
+from ramify.model import State, Want
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
@@ -63,6 +64,8 @@ class Worker:
         self._fresh, self._grace, self._burst = multiprocessing, grace, burst
         self._units, self._host = units, socket.gethostname()
         self._stops = 0
+        self.ended: Counter[State] = Counter()
+        """How many jobs ended how in this worker's hands, groups among them."""
         self._near: socket.socket
         self._far: socket.socket | None = None
         self._next_beat = self._next_adopt = self._next_poll = 0.0
@@ -87,7 +90,7 @@ class Worker:
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
-        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs)
+        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended)
         self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
         self._declared = False
         try:

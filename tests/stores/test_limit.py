@@ -129,6 +129,40 @@ def test_a_limit_survives_opening_the_store_again(desk: Desk) -> None:
     assert desk.claim() == []
 
 
+def test_a_suspension_leaves_the_limit_alone(desk: Desk) -> None:
+    """What is suspended beside its limit has that limit again when it goes on."""
+    desk.store.limit("queue:q", Rule(1))
+    desk.store.limit("suspended:queue:q", Rule(0))
+    for label in "ab":
+        desk.add(leaf(label, queue="q"))
+    suspended = desk.claim(queues=["q"])
+
+    desk.store.limit("suspended:queue:q", None)
+
+    assert (suspended, desk.claim(queues=["q"])) == ([], ["a"])
+    assert {"queue:q": Rule(1)} == desk.store.info().limits
+
+
+def test_a_limit_may_end_by_itself(desk: Desk) -> None:
+    """A limit with a time counts until then, and is listed with it."""
+    desk.store.limit("suspended:all", Rule(0, desk.clock() + 60.0))
+    desk.add(leaf("a"))
+    before = desk.claim()
+    desk.clock.advance(60.0)
+
+    assert (before, desk.claim()) == ([], ["a"])
+    assert [1_000_060.0] == [rule.until for rule in desk.store.info().limits.values()]
+
+
+def test_a_dead_session_is_seen_before_anybody_declares_it_dead(desk: Desk) -> None:
+    """Who only looks learns that a lease is over."""
+    desk.enter("s")
+    alive = desk.store.info().lost
+    desk.clock.advance(60.0)
+
+    assert ([], [session.id for session in desk.store.info().sessions]) == (alive, desk.store.info().lost)
+
+
 def test_a_limit_set_by_hand_goes_before_a_declared_one(desk: Desk) -> None:
     """What a task declares holds until somebody says otherwise, more or less; lifting that brings it back."""
     for label in "abcdef":

@@ -77,7 +77,11 @@ class MemoryTables:
         return [copy(self.by_id[id]) for id in ids if id in self.by_id]
 
     def select(self, which: Which, page: Page) -> list[Row]:
-        ids = sorted(self.by_id if which.ids is None else set(which.ids) & self.by_id.keys(), reverse=page.newest)
+        wanted = self.by_id.keys() if which.ids is None else set(which.ids) & self.by_id.keys()
+        if which.under is not None:
+            edges = (self.edges_by_place[which.under, place] for place in self.into.get(which.under, ()))
+            wanted = {edge.before for edge in edges if edge.kind is Kind.CHILD} & wanted
+        ids = sorted(wanted, reverse=page.newest)
         if page.after is not None:
             ids = [id for id in ids if (id < page.after if page.newest else id > page.after)]
         rows = [row for id in ids if _matches(row := self.by_id[id], which)]

@@ -103,11 +103,7 @@ class Sqlite(Engine):
 
     def info(self) -> Info:
         with self._file.reading() as connection:
-            sessions = [
-                msgspec.json.decode(about, type=Session)
-                for _, about, _, _, dead in connection.execute(SQL["session.all"])
-                if not dead
-            ]
+            sessions = self._tables.sessions()
             [length] = connection.execute(SQL["work.count"]).fetchone()
             facts = {
                 "store": "sqlite",
@@ -115,7 +111,9 @@ class Sqlite(Engine):
                 "durability": self.durability,
                 "sqlite": sqlite3.sqlite_version,
             }
-            return Info(sessions, self._tables.limits(), self._tables.clocks(), length, facts)
+            lost = [session.id for session, gone in sessions if gone]
+            known = [session for session, _ in sessions]
+            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost)
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
         with self._file.reading():

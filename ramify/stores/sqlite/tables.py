@@ -42,6 +42,8 @@ LOWEST: Final = -(1 << 62)
 FIRST: Final[Place] = ("", LOWEST)
 LAST: Final[Place] = ("~", 0)
 
+_to_json = msgspec.json.Encoder().encode
+
 
 class SqliteTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
@@ -324,16 +326,21 @@ class SqliteTables:
         return bool(self._ask("session.alive", session))
 
     def bury(self, session: SessionId | None) -> None:
+        for known, gone in self.sessions():
+            if known.id == session or (session is None and gone):
+                self._tell("session.bury", known.id)
+                self._lifelines.drop(known.id)
+
+    def sessions(self) -> list[tuple[Session, bool]]:
+        """Return the sessions that were not declared dead, each with whether it is."""
+        found: list[tuple[Session, bool]] = []
         for id, about, boot, lease, dead in self._ask("session.all"):
             if dead:
                 continue
             known = msgspec.json.decode(about, type=Session)
-            gone = session is None and (
-                lease < self._lease_clock() or boot != self._boot or self._lifelines.is_cut(id, known.pid)
-            )
-            if gone or id == session:
-                self._tell("session.bury", id)
-                self._lifelines.drop(id)
+            gone = lease < self._lease_clock() or boot != self._boot or self._lifelines.is_cut(id, known.pid)
+            found.append((known, gone))
+        return found
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", n)]
@@ -349,13 +356,13 @@ class SqliteTables:
         return [id for (id,) in self._ask("session.overdue", self.now(), n)]
 
     def limits(self) -> dict[str, Rule]:
-        return {name: Rule(n) for name, n in self._ask("names.limits")}
+        return {name: Rule(n, until) for name, n, until in self._ask("names.limits")}
 
     def set_limit(self, name: str, rule: Rule | None) -> None:
         if rule is None:
             self._tell("names.drop limit", name)
         else:
-            self._tell("names.set limit", name, rule.n)
+            self._tell("names.set limit", name, rule.n, rule.until)
 
     # Tasks and clocks
 
