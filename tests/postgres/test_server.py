@@ -70,8 +70,10 @@ def test_a_connection_that_was_cut_is_not_noticed(own: Server) -> None:
     with psycopg.connect(own.url(), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ramify'")
 
+    rows = store.jobs(Which())
     second = add(store)
 
+    assert [first] == [row.id for row in rows]
     assert [first, second] == claim(store)
     store.close()
 

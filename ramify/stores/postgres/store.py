@@ -200,13 +200,22 @@ class Postgres(Engine):
 
     # Looking
 
+    def _look(self, read: Callable[[Connection], T], whole: bool = False) -> T:
+        """Read, `whole` as of one moment; once more if the connection was cut since it was last used."""
+        lend = self._server.reading if whole else self._server.connection
+        try:
+            with lend() as connection:
+                return read(connection)
+        except StoreDown:
+            self._server.forget_stale()
+        with lend() as connection:
+            return read(connection)
+
     def _ask(self, statement: str, values: Sequence[Any]) -> list[Any]:
-        with self._server.connection() as connection:
-            return connection.cursor(binary=True).execute(self._sql[statement], values).fetchall()
+        return self._look(lambda c: c.cursor(binary=True).execute(self._sql[statement], values).fetchall())
 
     def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
-        with self._server.connection() as connection:
-            return select_rows(connection, self.schema, self._lanes, which, page)
+        return self._look(lambda connection: select_rows(connection, self.schema, self._lanes, which, page))
 
     def edges(
         self,
@@ -226,23 +235,25 @@ class Postgres(Engine):
         return [columns.read_edge(values) for values in found]
 
     def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
-        found: list[Result] = []
-        with self._server.connection() as connection:
+        def read(connection: Connection) -> list[Result]:
+            found: list[Result] = []
+            left = room
             cursor = connection.cursor(binary=True)
             for values in cursor.stream(self._sql["end.read"], [literals.names(set(ids))]):
                 result = columns.read_result(values)
-                room -= len(result.value.json) if result.value else 0
-                if found and room < 0:
+                left -= len(result.value.json) if result.value else 0
+                if found and left < 0:
                     break
                 found.append(result)
-        return found
+            return found
+
+        return self._look(read)
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
-        with self._server.connection() as connection:
-            return count_rows(connection, self.schema, which, by)
+        return self._look(lambda connection: count_rows(connection, self.schema, which, by))
 
     def info(self) -> Info:
-        with self._server.reading() as connection:
+        def read(connection: Connection) -> Info:
             sessions = [
                 msgspec.json.decode(about, type=Session)
                 for _, about, dead in connection.execute(self._sql["session.all"], ())
@@ -257,30 +268,32 @@ class Postgres(Engine):
                 "durability": self.durability,
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
-            clocks = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
+            clocks: dict[str, float] = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
             return Info(sessions, limits, clocks, length, facts)
+
+        return self._look(read, whole=True)
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
         found = self._ask("task.all", ()) if names is None else self._ask("task.these", [literals.texts(names)])
         return [columns.read_task(about) for (about,) in found]
 
     def snapshot(self) -> Snapshot:
-        with self._server.reading() as connection:
+        def read(connection: Connection) -> Snapshot:
             cursor = connection.cursor(binary=True)
-            rows = select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1))
-            edges = cursor.execute(self._sql["edges.all"], ()).fetchall()
-            work = cursor.execute(self._sql["work.all"], ()).fetchall()
-            sessions = cursor.execute(self._sql["session.all"], ()).fetchall()
-            limits = cursor.execute(self._sql["names.limits"], ()).fetchall()
-            results = cursor.execute(self._sql["end.all"], ()).fetchall()
-        return Snapshot(
-            rows=rows,
-            edges=[columns.read_edge(values) for values in edges],
-            work=[columns.read_work(values) for values in work],
-            sessions=[msgspec.json.decode(about, type=Session) for _, about, _ in sessions],
-            limits={name: Rule(n) for name, n in limits},
-            results={values[0]: columns.read_result(values) for values in results},
-        )
+
+            def ask(statement: str) -> list[Any]:
+                return cursor.execute(self._sql[statement], ()).fetchall()
+
+            return Snapshot(
+                rows=select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1)),
+                edges=[columns.read_edge(values) for values in ask("edges.all")],
+                work=[columns.read_work(values) for values in ask("work.all")],
+                sessions=[msgspec.json.decode(about, type=Session) for _, about, _ in ask("session.all")],
+                limits={name: Rule(n) for name, n in ask("names.limits")},
+                results={values[0]: columns.read_result(values) for values in ask("end.all")},
+            )
+
+        return self._look(read, whole=True)
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         ready, ended = self._channels
