@@ -7,6 +7,7 @@ Jobs are named by their label: `desk.add(tree("top", leaf("a"), leaf("b")))`, `d
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,10 +111,11 @@ def open_sqlite(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
 STORES: Final[dict[str, Callable[[Path, Clock, int], Store]]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
+    "redis": lambda *given: import_module("tests.stores.redis_server").open_redis(*given),
 }
 """Every store; a new one is added here."""
 
-LASTING: Final = frozenset({"sqlite"})
+LASTING: Final = frozenset({"sqlite", "redis"})
 """Those whose jobs are still there when the store is opened again."""
 
 
