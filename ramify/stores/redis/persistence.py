@@ -23,7 +23,7 @@ class Persistence(Struct, frozen=True):
 
 
 def read_persistence(link: Link, durability: str) -> Persistence:
-    """Return what the server keeps. Raise `BadStore` if it is too old, forgets keys, or does not keep what it should."""
+    """Return what the server keeps. Raise `BadStore` if it is too old, forgets keys, or keeps less than it should."""
     info = _read_info(link.call("INFO"))
     version = info.get("valkey_version") or info.get("redis_version", "0")
     number = tuple(int(part) for part in info.get("redis_version", "0.0").split(".")[:2] if part.isdigit())

@@ -5,7 +5,7 @@ The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cl
 | key | what it holds |
 |---|---|
 | `meta` | hash: format, generation, run, counters |
-| `job`, `payload`, `result`, `slots` | hashes by job: its row, its arguments, what it left, which edges fill arguments |
+| `job`, `payload`, `result`, `slots` | hashes by job: row, arguments, what it left, which edges fill arguments |
 | `edge` | hash by `after place`: the edge |
 | `out` | sorted `before after place`: the edges out of a job |
 | `tree`, `held`, `cancel` | sorted `tree id` of those with a parent, `hold id`, `session id` of marked jobs that run |
@@ -211,8 +211,13 @@ def entries(id: JobId, record: Record) -> list[Entry]:
         else:
             found.append((f"ready:{record.lane}", f"{record.tree} {id}", -record.priority))
     elif state is State.RUNNING and record.cancelled:
-        found.append(("cancel", f"{record.session} {id}", 0))
+        found.append(("cancel", f"{word(record.session or '')} {id}", 0))
     return found
+
+
+def word(session: SessionId) -> str:
+    """Return a session's id as one word."""
+    return session.replace(" ", "_")
 
 
 def counters(record: Record) -> list[tuple[str, str]]:

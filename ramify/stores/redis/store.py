@@ -38,7 +38,7 @@ from ramify.stores.redis.address import read_address
 from ramify.stores.redis.insert import insert
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
-from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_result
+from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_result, word
 from ramify.stores.redis.scripts import SCRIPTS
 from ramify.stores.redis.select import count_rows, select_edges, select_rows
 from ramify.stores.redis.tables import Lanes, RedisTables
@@ -187,7 +187,7 @@ class Redis(Engine):
         if more:
             session = str(ahead[0])
             tables.alive = session if more[0] is not None else None
-            transaction.learn_group("cancel", session, more[1], True)
+            transaction.learn_group("cancel", word(session), more[1], True)
         if more[2:]:
             self._learn(transaction, more[2:], ahead)
         return tables

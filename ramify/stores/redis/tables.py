@@ -50,6 +50,7 @@ from ramify.stores.redis.records import (
     read_payload,
     to_record,
     to_row,
+    word,
 )
 from ramify.stores.redis.select import select_rows
 from ramify.stores.redis.transaction import Transaction
@@ -588,7 +589,7 @@ class RedisTables:
 
     def cancels(self, session: SessionId) -> list[JobId]:
         self.flush()
-        return [member[len(session) + 1 :] for member in self.transaction.group("cancel", session, None, ALL)]
+        return [member[len(session) + 1 :] for member in self.transaction.group("cancel", word(session), None, ALL)]
 
     def overdue(self, n: int) -> list[JobId]:
         self.flush()

@@ -33,7 +33,8 @@ local reply = {
 if session == '' then return reply end
 
 reply[10] = redis.call('ZSCORE', prefix .. 'lease', session)
-reply[11] = redis.call('ZRANGEBYLEX', prefix .. 'cancel', '[' .. session .. ' ', '(' .. session .. '!')
+local word = string.gsub(session, ' ', '_')
+reply[11] = redis.call('ZRANGEBYLEX', prefix .. 'cancel', '[' .. word .. ' ', '(' .. word .. '!')
 if n < 0 then return reply end -- nothing is exchanged
 
 local room = 2000 -- rows that are read ahead; what else is needed is asked for
