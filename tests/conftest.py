@@ -6,14 +6,22 @@ from pathlib import Path
 import pytest
 
 from ramify import Ramify
+from tests.stores.redis_server import shared_url
 
 TASKS = ("tests.face.tasks", "tests.requirements.r1_tasks")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+URLS = {
+    "memory": lambda folder: "memory:",
+    "sqlite": lambda folder: f"sqlite:///{folder}/jobs.db?durability=fast",
+    "redis": shared_url,
+}
+
+
+@pytest.fixture(params=list(URLS))
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db?durability=fast"
+    return URLS[request.param](tmp_path)
 
 
 @pytest.fixture

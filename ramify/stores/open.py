@@ -1,5 +1,7 @@
 """From an address to a store."""
 
+import re
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from ramify.errors import BadStore
@@ -7,9 +9,16 @@ from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
 
+REDIS: Final = (
+    *("redis", "rediss", "unix", "redis+sentinel"),
+    *("valkey", "valkeys", "valkey+sentinel"),
+)
+"""The schemes of the Redis store, which is imported only where it is used."""
+
 
 def open_store(url: str) -> Store:
-    """Open the store at `url`: `memory:`, `sqlite:///path` (`?durability=fast` trades the last commits for speed).
+    """Open the store at `url`: `memory:`, `sqlite:///path` (`?durability=fast` trades the last commits for speed),
+    `redis://host:port/0` and its kin (`?prefix=` names the store among others, `?durability=full` insists on the disk).
 
     Raise `BadStore` for an address that is none, or for something else that lies there.
     """
@@ -19,7 +28,22 @@ def open_store(url: str) -> Store:
         return Memory()
     if parts.scheme == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
-    raise BadStore(f"{url!r} is not the address of a store; use sqlite:///path/to/file.db or memory:")
+    if parts.scheme in REDIS:
+        return _open_redis(url)
+    raise BadStore(f"{shown(url)!r} is not the address of a store; use sqlite:///path/to/file.db, redis://… or memory:")
+
+
+def _open_redis(url: str) -> Store:
+    try:
+        from ramify.stores.redis import Redis
+    except ModuleNotFoundError as error:
+        raise BadStore("Redis needs a driver: pip install 'ramify[redis]'") from error
+    return Redis(url)
+
+
+def shown(url: str) -> str:
+    """Return an address without the password in it."""
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:

@@ -1,6 +1,9 @@
 """The Redis store: the engine over one step at a time, and the reading half of the contract."""
 
+import os
+import pathlib
 import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +47,7 @@ from ramify.stores.redis.select import count_rows, select_edges, select_rows
 from ramify.stores.redis.tables import Lanes, RedisTables
 from ramify.stores.redis.transaction import Transaction, Writes
 from ramify.stores.redis.wake import Ears
+from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Tables
 
 PATIENCE: Final = 5000
@@ -75,7 +79,10 @@ class Redis(Engine):
         self._meta = self._prefix + "meta"
         self._lock = threading.RLock()
         self._link = Link(self._address, self._greet)
+        # Who reads must not keep a step waiting, nor the other way round: steps and looks have a connection each.
+        self._looking, self._view = threading.RLock(), Link(self._address, self._greet_view)
         self._ears = Ears(self._address)
+        self._lifelines = Lifelines(_private_folder())
         self._lanes = Lanes(self._name_lanes)
         self._generation, self._written, self._restored = "", 0, ""
         self._server: Persistence | None = None
@@ -95,6 +102,12 @@ class Redis(Engine):
             self._drop_leases(known)
         elif known == self._generation:
             self._written = max(written, self._written)
+
+    def _greet_view(self) -> None:
+        """Lanes may have other numbers on a server that was just connected to."""
+        with self._lock:
+            self._link.connect()
+            self._meet()
 
     def _meet(self) -> int:
         """Learn the generation and how much was written; return how much this run of the server began with."""
@@ -136,7 +149,13 @@ class Redis(Engine):
         return act()
 
     def _ask(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        return self._link.calls([(name, self._prefix + str(key), *rest) for name, key, *rest in commands])
+        return self._link.calls(self._with_prefix(commands))
+
+    def _look(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        return self._view.calls(self._with_prefix(commands))
+
+    def _with_prefix(self, commands: Sequence[Sequence[Word]]) -> list[list[Word]]:
+        return [[name, self._prefix + str(key), *rest] for name, key, *rest in commands]
 
     def _name_lanes(self, lanes: Sequence[Lane]) -> Mapping[int, Lane]:
         _, flat = self._run("lane", *[lane_text(lane) for lane in lanes])
@@ -168,8 +187,8 @@ class Redis(Engine):
                 self._redo(token)
             else:
                 # A little more than its holder may take; whoever ends a step wakes the next in line.
-                patience = max(0.05, min(reply[1] / 1000 + 0.01, 0.5))
-                self._link.call("BLPOP", f"{self._prefix}turn:{token}", repr(patience))
+                patience = f"{max(0.05, min(reply[1] / 1000 + 0.01, 0.5)):.3f}"
+                self._link.call("BLPOP", f"{self._prefix}turn:{token}", patience)
 
     def _begin(self, reply: list[Any], ahead: Sequence[Word]) -> RedisTables:
         """Return the tables of a step, knowing what was read ahead."""
@@ -177,7 +196,7 @@ class Redis(Engine):
         if lanes:
             self._lanes.learn(_read_lanes(lanes))
         transaction = Transaction(self._ask)
-        tables = RedisTables(transaction, self._lanes, self._clock() if self._clock else float(now))
+        tables = RedisTables(transaction, self._lanes, self._clock() if self._clock else float(now), self._lifelines)
         tables.learn_limits({name.decode(): int(n) for name, n in _pairs(limits)})
         tables.learn_counts({name.decode(): int(n) for name, n in _pairs(counts)})
         tables.last_entry = float(last[1]) if last else 0.0
@@ -300,9 +319,9 @@ class Redis(Engine):
 
     @contextmanager
     def _reading(self) -> Iterator[RedisTables]:
-        with self._lock:
-            self._link.connect()
-            yield RedisTables(Transaction(self._ask), self._lanes, 0.0)
+        with self._looking:
+            self._view.connect()
+            yield RedisTables(Transaction(self._look), self._lanes, 0.0)
 
     def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
         with self._reading() as tables:
@@ -393,11 +412,13 @@ class Redis(Engine):
                 return
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
-        return self._ears.wait(f"{self._prefix}{'ended' if queues is None else 'ready'}", timeout, also)
+        return self._ears.wait(self._prefix + ("ended" if queues is None else "ready"), timeout, also)
 
     def close(self) -> None:
         self._ears.close()
-        with self._lock:
+        with self._looking, self._lock:
+            self._lifelines.close()
+            self._view.drop()
             self._link.drop()
 
 
@@ -411,6 +432,14 @@ def _is_alone(batch: Batch) -> bool:
         and all(row.limit is None and row.due is None for row in batch.rows)
         and not stored_befores(batch, {})
     )
+
+
+def _private_folder() -> pathlib.Path:
+    """Return where sessions of this host and user show that they live."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = pathlib.Path(tempfile.gettempdir(), f"ramify-{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / "sessions"
 
 
 def _flat(commands: Sequence[Sequence[Word]]) -> list[Word]:

@@ -1,6 +1,6 @@
 """The tables of the engine in the hashes and sorted sets of one step."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -54,6 +54,7 @@ from ramify.stores.redis.records import (
 )
 from ramify.stores.redis.select import select_rows
 from ramify.stores.redis.transaction import Transaction
+from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Place
 
 ALL: Final = 1 << 40
@@ -95,8 +96,9 @@ class Lanes(dict[int, Lane]):
 class RedisTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
 
-    def __init__(self, transaction: Transaction, lanes: Lanes, now: float) -> None:
+    def __init__(self, transaction: Transaction, lanes: Lanes, now: float, lifelines: Lifelines | None = None) -> None:
         self.transaction, self._lanes, self._now = transaction, lanes, now
+        self._lifelines = lifelines
         self._records: dict[JobId, Record | None] = {}
         self._before: dict[JobId, tuple[list[Entry], list[tuple[str, str]]]] = {}
         self._dirty: dict[JobId, None] = {}
@@ -545,6 +547,8 @@ class RedisTables:
     # Sessions and limits
 
     def open_session(self, session: Session) -> None:
+        if self._lifelines is not None:
+            self._lifelines.hold(session.id)
         self.transaction.put("session", session.id, msgspec.json.encode(session))
         self.transaction.add("lease", session.id, self._now + LEASE)
         self.transaction.remove("dead", session.id)
@@ -562,13 +566,19 @@ class RedisTables:
         return session == self.alive or self.transaction.score("lease", session) is not None
 
     def bury(self, session: SessionId | None) -> None:
-        for lease, id in list(self._leases()):
-            if id == session or (session is None and lease < self._now):
+        for lease, id in self.transaction.lowest("lease", ALL):
+            if id == session or (session is None and (lease < self._now or self._is_cut(id))):
                 self.transaction.remove("lease", id)
                 self.transaction.add("dead", id)
+                if self._lifelines is not None:
+                    self._lifelines.drop(id)
 
-    def _leases(self) -> Iterator[tuple[float, str]]:
-        yield from self.transaction.lowest("lease", ALL)
+    def _is_cut(self, session: SessionId) -> bool:
+        """Tell whether a session of this host is known to have no process any more."""
+        [about] = self.transaction.get("session", [session])
+        if self._lifelines is None or about is None:
+            return False
+        return self._lifelines.is_cut(session, msgspec.json.decode(about, type=Session).pid)
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         dead = {id for _, id in self.transaction.lowest("dead", ALL)}
