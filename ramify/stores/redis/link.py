@@ -21,7 +21,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
 
-from ramify.errors import BadStore, StoreDown, StoreFull
+from ramify.errors import BadStore, RamifyError, StoreDown, StoreFull
 from ramify.stores.redis.address import Address
 from ramify.stores.redis.scripts import DIGESTS, SCRIPTS
 
@@ -152,11 +152,14 @@ class Link:
         return True
 
     def _raise(self, error: Exception) -> NoReturn:
-        raise self.translate(error) from error
+        translated = self.translate(error)
+        raise translated from (None if translated is error else error)
 
     def translate(self, error: Exception) -> Exception:
         """Return an error of the driver or the system as ours, with the remedy."""
         text = str(error)
+        if isinstance(error, RamifyError):
+            return error
         if isinstance(error, OutOfMemoryError) or "OOM" in text:
             return StoreFull(f"{self.shown} has no memory left; free some (a purge works), and the same call succeeds")
         if text.startswith("MISCONF"):

@@ -502,6 +502,7 @@ class RedisTables:
             transaction.add("order", f"{work.job} {work.verb.value}", self._next_entry())
             if work.verb is Verb.PURGE:
                 transaction.add("purge", work.job)
+                transaction.frees = True
         self.advance(work)
 
     def _next_entry(self) -> float:

@@ -48,12 +48,13 @@ class Writes:
     def commands(self) -> Iterator[list[Word]]:
         """Yield the commands that may be repeated, `key` being their second word.
 
-        What needs memory comes first, because a server without any refuses that only while nothing has been written;
-        what frees memory comes first in a step that is there to do so.
+        A server without memory refuses what needs some, but only while nothing has been written. So that comes first,
+        and a step that frees memory (`frees`) begins with a removal of nothing.
         """
-        parts = [list(self._puts()), list(self._removals())]
-        for part in reversed(parts) if self.frees else parts:
-            yield from part
+        if self.frees:
+            yield ["ZREM", "line", ""]
+        yield from self._puts()
+        yield from self._removals()
 
     def counted(self) -> Iterator[list[Word]]:
         """Yield the commands that count only once."""
