@@ -26,7 +26,7 @@ from ramify.stores.redis.address import Address
 from ramify.stores.redis.scripts import DIGESTS, SCRIPTS
 
 TEMPORARY: Final = re.compile(
-    r"LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|NOREPLICAS|loading|replica"
+    r"LOADING|READONLY|MASTERDOWN|MASTER is down|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|NOREPLICAS|loading|replica"
 )
 MOVED: Final = re.compile(r"(?:MOVED )?(\d+) (\S*):(\d+)$")
 FORBIDDEN: Final = (AuthenticationError, AuthorizationError, NoPermissionError)

@@ -158,8 +158,9 @@ class Redis(Engine):
         return [[name, self._prefix + str(key), *rest] for name, key, *rest in commands]
 
     def _name_lanes(self, lanes: Sequence[Lane]) -> Mapping[int, Lane]:
-        _, flat = self._run("lane", *[lane_text(lane) for lane in lanes])
-        return _read_lanes(flat)
+        with self._lock:
+            _, flat = self._run("lane", *[lane_text(lane) for lane in lanes])
+            return _read_lanes(flat)
 
     # Steps
 
@@ -225,7 +226,7 @@ class Redis(Engine):
             transaction.learn_group("out", id, members, len(members) <= self.slice)
         transaction.learn_lowest("ends", doomed, len(doomed) < 2 * int(ahead[1]))
         for lane, most, head in zip(lanes[::2], lanes[1::2], heads, strict=True):
-            transaction.learn_lowest(f"ready:{lane}", head, len(head) < 2 * int(most))
+            transaction.learn_lowest(f"ready:{int(lane)}", head, len(head) < 2 * int(most))
 
     def _commit(self, token: str, transaction: Transaction, durable: bool) -> None:
         commands, counted = list(transaction.commands()), list(transaction.counted())
