@@ -9,11 +9,15 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from ramify import Ramify, group, job
 from ramify.graph.check import find_violations
 from ramify.model import ENDED, State
+from tests.stores.redis_server import Server
 
 JOBS = int(os.environ.get("STORM_JOBS", "200"))
 KILLS = int(os.environ.get("STORM_KILLS", "6"))
@@ -51,13 +55,12 @@ class Graph:
 class Crowd:
     """Workers in processes of their own; those that die are replaced."""
 
-    def __init__(self, folder: Path, n: int) -> None:
-        self.folder, self.killed = folder, set()
+    def __init__(self, folder: Path, url: str, n: int) -> None:
+        self.folder, self.url, self.killed = folder, url, set()
         self.workers = [self._start() for _ in range(n)]
 
     def _start(self) -> subprocess.Popen[bytes]:
-        url = f"sqlite:///{self.folder}/jobs.db"
-        environment = os.environ | {"LEDGER": str(self.folder / "ledger"), "RAMIFY_URL": url}
+        environment = os.environ | {"LEDGER": str(self.folder / "ledger"), "RAMIFY_URL": self.url}
         command = [sys.executable, "-m", "ramify.cli", "worker", "storm_tasks", "--children", "2"]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
@@ -94,20 +97,37 @@ def read_ledger(path: Path) -> list[tuple[str, int, int, int]]:
     return [(what, int(number), int(pid), int(parent)) for what, number, pid, parent in lines]
 
 
-def test_kills_lose_nothing_and_hurry_nothing(tmp_path: Path) -> None:
-    """Whatever is killed, every job ends with its own result, never early, and again only for a reason."""
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Server | None]]:
+    """The address of a store, and the server that it is on, if any, which keeps what it was told."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/jobs.db", None
+        return
+    (tmp_path / "server").mkdir()
+    server = Server(tmp_path / "server", "--appendonly", "yes")
+    yield server.url(prefix="storm"), server
+    server.kill()
+
+
+def test_kills_lose_nothing_and_hurry_nothing(place: tuple[str, Server | None], tmp_path: Path) -> None:
+    """Whatever is killed, the server too, every job ends with its own result, never early, and again for a reason."""
+    url, server = place
     print(f"STORM_SEED={SEED}")
     rng = random.Random(SEED)
     (tmp_path / "storm_tasks.py").write_text(TASKS)
     (tmp_path / "ledger").touch()
     graphs = [Graph(rng, first, min(50, JOBS - first)) for first in range(0, JOBS, 50)]
-    with Ramify(f"sqlite:///{tmp_path}/jobs.db") as app:
+    with Ramify(url) as app:
         trees = [app.enqueue(graph.root) for graph in graphs]
-        crowd = Crowd(tmp_path, 2)
+        crowd = Crowd(tmp_path, url, 2)
         try:
             kills = 0
             while kills < KILLS and any(tree.state not in ENDED for tree in trees):
                 kills += crowd.kill_one(rng)
+                if server is not None and rng.random() < 0.2:
+                    server.kill()
+                    server.start()
+                    kills += 1
                 app.store.wait(None, rng.uniform(0.05, 0.3))
             app.wait(trees, timeout=240)
             # A job that we happened to kill three times is held for poison; its retry keeps all that is done.

@@ -24,7 +24,7 @@ class Ears:
         """Return this thread's connection that hears this channel; None where polls must do for now."""
         key = (threading.get_ident(), channel)
         ear = self._ears.get(key)
-        if ear is None:
+        if ear is None or ear._sock is None:  # there was none, or it broke
             with contextlib.suppress(RedisError, OSError):
                 ear = self._address.connect(None)
                 ear.connect()
@@ -34,6 +34,7 @@ class Ears:
                     self._forget({key for key in self._ears if key[0] not in {t.ident for t in threading.enumerate()}})
                     self._ears[key] = ear
                 return ear
+            return None
         return ear
 
     def wait(self, channel: str, timeout: float, also: Sequence[Any]) -> bool:
