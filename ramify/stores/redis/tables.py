@@ -177,7 +177,7 @@ class RedisTables:
         transaction = self.transaction
         known = [(id, record) for id in ids if (record := self._records[id]) is not None]
         here = [id for id, _ in known]
-        transaction.get("work", [f"{id} {verb.value}" for id in here for verb in Verb])
+        self._read_work(here)
         transaction.get("result", here)
         transaction.get("edge", [edge_key(id, record.low) for id, record in known if record.low < record.high])
         groups = [("held", id) for id in here] + [("out", id) for id in here]
@@ -216,8 +216,14 @@ class RedisTables:
         transaction = self.transaction
         transaction.frees = True
         self._load(ids)
-        transaction.read_groups([(key, id) for key in ("out", "name") for id in ids], PAGE + 1)
-        transaction.get("work", [f"{id} {verb.value}" for id in ids for verb in Verb])
+        [named] = transaction.ask([["ZCARD", "name"]])
+        transaction.read_groups([(key, id) for key in ("out", "name") if named or key == "out" for id in ids], PAGE + 1)
+        if not named:
+            for id in ids:
+                transaction.learn_group("name", id, [], True)
+        for key in self._read_work(ids):
+            job, _, verb = key.partition(" ")
+            self.delist(job, Verb(verb))
         self.read_edges_ahead(ids, True, PAGE)
         self.read_edges_ahead(ids, False, PAGE)
         for id in ids:
@@ -234,8 +240,6 @@ class RedisTables:
                 else:
                     transaction.put("request", known, None)
                 transaction.remove("name", name)
-            for verb in Verb:
-                self.delist(id, verb)
             for key, member, _ in self._before[id][0]:
                 transaction.remove(key, member)
             for counter in self._before[id][1]:
@@ -504,6 +508,19 @@ class RedisTables:
                 transaction.add("purge", work.job)
                 transaction.frees = True
         self.advance(work)
+
+    def _read_work(self, ids: Sequence[JobId]) -> list[str]:
+        """Return the entries of these jobs on the worklist, which are found in all of it, if that is short."""
+        verbs = [verb.value for verb in Verb]
+        keys = [f"{id} {verb}" for id in ids for verb in verbs]
+        if len(keys) > PAGE:
+            entries = self.transaction.lowest("order", PAGE)
+            if len(entries) < PAGE:
+                there = {member for _, member in entries}
+                absent = [key for key in keys if key not in there]
+                self.transaction.learn("work", absent, [None] * len(absent))
+        found = self.transaction.get("work", keys)
+        return [key for key, stored in zip(keys, found, strict=True) if stored is not None]
 
     def _next_entry(self) -> float:
         pending = self.transaction.sorted.get("order", {}).values()
