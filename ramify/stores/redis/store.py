@@ -56,6 +56,9 @@ PATIENCE: Final = 5000
 MOST: Final = 16_000
 """Words in one script: it takes some 7 ms. What has more is put aside first and then done in slices."""
 
+AHEAD: Final = 2000
+"""How many edges are read ahead."""
+
 LANES: Final = 100
 """How many lanes are looked into ahead; more are looked into as they are needed."""
 
@@ -181,7 +184,7 @@ class Redis(Engine):
         ahead: list[Word]
         ahead, self._ahead = self._ahead or ["", 0, -1, 0, 0], []
         while True:
-            reply = self._again(lambda: self._run("open", token, PATIENCE, len(self._lanes), self.slice, *ahead))
+            reply = self._again(lambda: self._run("open", token, PATIENCE, len(self._lanes), self.slice, AHEAD, *ahead))
             if reply[0] == b"open":
                 return self._begin(reply, ahead)
             if reply[0] == b"redo":
@@ -222,8 +225,10 @@ class Redis(Engine):
         transaction.learn("payload", names, payloads)
         transaction.learn("slots", names, slots)
         transaction.learn("result", ids[: len(results)], results)
-        for id, members in zip(ids, outs, strict=True):
-            transaction.learn_group("out", id, members, len(members) <= self.slice)
+        left = AHEAD
+        for id, members in zip(ids, outs, strict=False):
+            transaction.learn_group("out", id, members, len(members) < min(self.slice + 1, left))
+            left -= len(members)
         transaction.learn_lowest("ends", doomed, len(doomed) < 2 * int(ahead[1]))
         for lane, most, head in zip(lanes[::2], lanes[1::2], heads, strict=True):
             transaction.learn_lowest(f"ready:{int(lane)}", head, len(head) < 2 * int(most))

@@ -1,6 +1,7 @@
 -- open: begin a step. Takes the lock, or a place in the line, and reads ahead what the step will ask for.
 -- Writes lock, line; reads all. After the common ones: token, milliseconds until the lock is anybody's, how many lanes
--- the caller knows, slice, session, how many jobs to end and to start; then counted lists: jobs that are reported,
+-- the caller knows, slice, how many edges to read, session, how many jobs to end and to start; then counted lists: jobs
+-- that are reported,
 -- lanes, and how many of each lane.
 local refused = refuse()
 if refused then return refused end
@@ -19,8 +20,8 @@ redis.call('SET', lock, token, 'PX', ARGV[5])
 redis.call('ZREM', line, token)
 if redis.call('EXISTS', prefix .. 'redo') == 1 then return {'redo'} end
 
-local slice, session = tonumber(ARGV[7]), ARGV[8]
-local ends, n = tonumber(ARGV[9]), tonumber(ARGV[10])
+local slice, most_edges, session = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local ends, n = tonumber(ARGV[10]), tonumber(ARGV[11])
 local lanes = {}
 if redis.call('HLEN', prefix .. 'lane') ~= tonumber(ARGV[6]) then lanes = redis.call('HGETALL', prefix .. 'lane') end
 local now = time[1] .. '.' .. string.format('%06d', time[2])
@@ -46,7 +47,7 @@ local function want(id, list)
     if list then list[#list + 1] = id end
   end
 end
-local at = 11
+local at = 12
 local reported = tonumber(ARGV[at])
 local own = {}
 for i = at + 1, at + reported do
@@ -55,10 +56,11 @@ for i = at + 1, at + reported do
 end
 for i = at + 1, at + reported do
   local id = ARGV[i]
-  local out = redis.call('ZRANGEBYLEX', prefix .. 'out', '[' .. id .. ' ', '(' .. id .. '!', 'LIMIT', 0, slice + 1)
+  if #edges >= most_edges then break end
+  local most = math.min(slice + 1, most_edges - #edges)
+  local out = redis.call('ZRANGEBYLEX', prefix .. 'out', '[' .. id .. ' ', '(' .. id .. '!', 'LIMIT', 0, most)
   outs[#outs + 1] = out
   for _, member in ipairs(out) do
-    if #edges >= 2000 then break end
     local after, place = string.match(member, '^%S+ (%S+) (%S+)$')
     edges[#edges + 1] = after .. ' ' .. place
     want(after, ready)
@@ -98,7 +100,7 @@ local payloads, slots = read('payload', ready), read('slots', ready)
 for i, id in ipairs(ready) do
   if slots[i] then
     for _, place in ipairs(cmsgpack.unpack(slots[i])) do
-      if #edges < 4000 then edges[#edges + 1] = id .. ' ' .. string.format('%08x', place + 0x80000000) end
+      if #edges < 2 * most_edges then edges[#edges + 1] = id .. ' ' .. string.format('%08x', place + 0x80000000) end
     end
   end
 end
