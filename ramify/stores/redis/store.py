@@ -39,12 +39,13 @@ from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.insert import insert
+from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
 from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_result, word
 from ramify.stores.redis.scripts import SCRIPTS
 from ramify.stores.redis.select import count_rows, select_edges, select_rows
-from ramify.stores.redis.tables import Lanes, RedisTables
+from ramify.stores.redis.tables import RedisTables
 from ramify.stores.redis.transaction import Transaction, Writes
 from ramify.stores.redis.wake import Ears
 from ramify.stores.sqlite.sessions import Lifelines
