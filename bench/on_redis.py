@@ -167,7 +167,9 @@ def theirs(options: tuple[str, ...], peer: str, what: str, n: int) -> float:
     """Measure a peer on a server of its own."""
     with server(*options) as port:
         command = [peers.PYTHON, peers.ROOT / "redis_peers.py", peer, what, str(port), str(n)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=peers.ROOT)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=peers.ROOT)
+        if done.returncode != 0:
+            raise RuntimeError(f"{peer} {what}: {done.stderr[-2000:]}")
         return float(json.loads(done.stdout))
 
 

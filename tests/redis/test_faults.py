@@ -199,6 +199,28 @@ def test_a_frozen_program_cannot_end_its_step(start: Start, open_: Open) -> None
     assert find_violations(quick.snapshot()) == []
 
 
+def test_a_long_step_that_is_heard_of_is_waited_for(start: Start, open_: Open) -> None:
+    """A step may take longer than the patience of others, as long as it reads now and then."""
+    server = start()
+    slow, quick = open_(server.url()), open_(server.url())
+    slow.patience = 200
+    enter(slow)
+    root = add(slow)
+    claims: list[str] = []
+
+    with slow._write() as tables:
+        thread = threading.Thread(target=lambda: claims.extend(c.row.id for c in claim(quick).claims))
+        thread.start()
+        end = time.monotonic() + 0.6
+        while time.monotonic() < end:
+            tables.rows([f"unknown {time.monotonic()}"])
+        tables.start("s", [root])
+    thread.join(10)
+
+    assert claims == []
+    assert states(quick) == {root: "running"}
+
+
 def test_a_large_step_whose_program_died_is_finished_by_the_next(start: Start, open_: Open) -> None:
     """Once it is decided, it happens, whoever is still there."""
     server = start()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -52,7 +53,7 @@ from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Tables
 
 PATIENCE: Final = 5000
-"""Milliseconds after which a step that does not end is not waited for any more."""
+"""Milliseconds after which a step of which nothing is heard is not waited for any more."""
 
 MOST: Final = 16_000
 """Words in one script: it takes some 7 ms. What has more is put aside first and then done in slices."""
@@ -91,6 +92,8 @@ class Redis(Engine):
         self._generation, self._written, self._restored = "", 0, ""
         self._server: Persistence | None = None
         self._ahead: list[Word] = []
+        self.patience = PATIENCE
+        self._heard = 0.0
         with self._lock:
             self._link.connect()
 
@@ -152,6 +155,13 @@ class Redis(Engine):
                 pass
         return act()
 
+    def _ask_in_step(self, token: str, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """Read for a step; one that takes long shows now and then that it is still on its way."""
+        if time.monotonic() - self._heard > self.patience / 5000:
+            self._run("keep", token, self.patience)
+            self._heard = time.monotonic()
+        return self._ask(commands)
+
     def _ask(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         return self._link.calls(self._with_prefix(commands))
 
@@ -185,9 +195,11 @@ class Redis(Engine):
         ahead: list[Word]
         ahead, self._ahead = self._ahead or ["", 0, -1, 0, 0], []
         while True:
-            reply = self._again(lambda: self._run("open", token, PATIENCE, len(self._lanes), self.slice, AHEAD, *ahead))
+            reply = self._again(
+                lambda: self._run("open", token, self.patience, len(self._lanes), self.slice, AHEAD, *ahead)
+            )
             if reply[0] == b"open":
-                return self._begin(reply, ahead)
+                return self._begin(token, reply, ahead)
             if reply[0] == b"redo":
                 self._redo(token)
             else:
@@ -195,12 +207,13 @@ class Redis(Engine):
                 patience = f"{max(0.05, min(reply[1] / 1000 + 0.01, 0.5)):.3f}"
                 self._link.call("BLPOP", f"{self._prefix}turn:{token}", patience)
 
-    def _begin(self, reply: list[Any], ahead: Sequence[Word]) -> RedisTables:
+    def _begin(self, token: str, reply: list[Any], ahead: Sequence[Word]) -> RedisTables:
         """Return the tables of a step, knowing what was read ahead."""
         _, now, lanes, limits, counts, first, last, purging, due, *more = reply
+        self._heard = time.monotonic()
         if lanes:
             self._lanes.learn(_read_lanes(lanes))
-        transaction = Transaction(self._ask)
+        transaction = Transaction(partial(self._ask_in_step, token))
         tables = RedisTables(transaction, self._lanes, self._clock() if self._clock else float(now), self._lifelines)
         tables.learn_limits({name.decode(): int(n) for name, n in _pairs(limits)})
         tables.learn_counts({name.decode(): int(n) for name, n in _pairs(counts)})
@@ -253,16 +266,16 @@ class Redis(Engine):
     def _stage(self, token: str, commands: Sequence[Sequence[Word]]) -> None:
         words = _flat(commands)
         for start in range(0, len(words), MOST):
-            self._run("stage", token, PATIENCE, start, *words[start : start + MOST])
+            self._run("stage", token, self.patience, start, *words[start : start + MOST])
 
     def _redo(self, token: str) -> None:
         """Do what was decided, by us or by somebody who died of it."""
-        while self._check(self._run("redo", token, PATIENCE, MOST // 2)):
+        while self._check(self._run("redo", token, self.patience, MOST // 2)):
             pass
 
     def _check(self, reply: list[Any]) -> int:
         if reply[0] == b"late":
-            raise StoreDown(f"a step took longer than {PATIENCE / 1000:g} s and was given up; it was never there")
+            raise StoreDown(f"a step took longer than {self.patience / 1000:g} s and was given up; it was never there")
         return int(reply[1])
 
     def _close(self, token: str) -> None:
