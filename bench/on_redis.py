@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from bench import drain, graphs, measure, peers, tasks
-from ramify import Ramify, group, job, series
+from ramify import Ramify, group, job
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
@@ -90,8 +90,8 @@ def claim(url: str, stored: int) -> dict[str, float]:
     store: Any = open_store(url)
     used = int(_memory(store))
     for begin in range(0, stored, 1000):
-        store.add(plan(sketch([series(*[job(tasks.noop, i)]) for i in range(min(1000, stored - begin))]), make_ids))
-    size = (int(_memory(store)) - used) / stored / 2  # each is a group of one
+        store.add(plan(sketch([job(tasks.noop, i) for i in range(min(1000, stored - begin))]), make_ids))
+    size = (int(_memory(store)) - used) / stored
     store.enter(Session("claims"))
     times = []
     outcomes: list[Ended] = []

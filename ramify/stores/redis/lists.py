@@ -49,7 +49,8 @@ class Lists(Edges):
     def enlist(self, work: Work) -> None:
         if self.find_work(work.job, work.verb) is None:
             transaction = self.transaction
-            transaction.add("order", f"{work.job} {work.verb.value}", self._next_entry())
+            self.last_entry += 1
+            transaction.add("order", f"{work.job} {work.verb.value}", self.last_entry)
             if work.verb is Verb.PURGE:
                 transaction.add("purge", work.job)
                 transaction.frees = True
@@ -68,12 +69,8 @@ class Lists(Edges):
         found = self.transaction.get("work", keys)
         return [key for key, stored in zip(keys, found, strict=True) if stored is not None]
 
-    def _next_entry(self) -> float:
-        pending = self.transaction.sorted.get("order", {}).values()
-        return max([self.last_entry, *[score for score in pending if score is not None]]) + 1
-
     last_entry: float = -1
-    """The number of the worklist's last entry when the step began."""
+    """The number of the worklist's last entry."""
 
     def advance(self, work: Work) -> None:
         key = f"{work.job} {work.verb.value}"

@@ -68,6 +68,7 @@ class Rows:
         """Write the rows that changed and where they stand in the indexes."""
         if not self._dirty:
             return
+        self.transaction.pulse()
         transaction = self.transaction
         for id in self._dirty:
             record = self._get(id)

@@ -55,8 +55,8 @@ from ramify.stores.tables import Tables
 PATIENCE: Final = 5000
 """Milliseconds after which a step of which nothing is heard is not waited for any more."""
 
-MOST: Final = 16_000
-"""Words in one script: it takes some 7 ms. What has more is put aside first and then done in slices."""
+MOST: Final = 12_000
+"""Words in one script: it takes some 5 ms. What has more is put aside first and then done in slices."""
 
 AHEAD: Final = 2000
 """How many edges are read ahead."""
@@ -156,11 +156,14 @@ class Redis(Engine):
         return act()
 
     def _ask_in_step(self, token: str, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        """Read for a step; one that takes long shows now and then that it is still on its way."""
+        self._pulse(token)
+        return self._ask(commands)
+
+    def _pulse(self, token: str) -> None:
+        """Show now and then that a step which takes long is still on its way."""
         if time.monotonic() - self._heard > self.patience / 5000:
             self._run("keep", token, self.patience)
             self._heard = time.monotonic()
-        return self._ask(commands)
 
     def _ask(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         return self._link.calls(self._with_prefix(commands))
@@ -213,7 +216,7 @@ class Redis(Engine):
         self._heard = time.monotonic()
         if lanes:
             self._lanes.learn(_read_lanes(lanes))
-        transaction = Transaction(partial(self._ask_in_step, token))
+        transaction = Transaction(partial(self._ask_in_step, token), partial(self._pulse, token))
         tables = RedisTables(transaction, self._lanes, self._clock() if self._clock else float(now), self._lifelines)
         tables.learn_limits({name.decode(): int(n) for name, n in _pairs(limits)})
         tables.learn_counts({name.decode(): int(n) for name, n in _pairs(counts)})
@@ -248,7 +251,11 @@ class Redis(Engine):
             transaction.learn_lowest(f"ready:{int(lane)}", head, len(head) < 2 * int(most))
 
     def _commit(self, token: str, transaction: Transaction, durable: bool) -> None:
-        commands, counted = list(transaction.commands()), list(transaction.counted())
+        commands: list[list[Word]] = []
+        for command in transaction.commands():
+            transaction.pulse()
+            commands.append(command)
+        counted = list(transaction.counted())
         if not commands and not counted:
             self._close(token)
         elif sum(map(len, commands)) <= MOST:
@@ -265,8 +272,8 @@ class Redis(Engine):
 
     def _stage(self, token: str, commands: Sequence[Sequence[Word]]) -> None:
         words = _flat(commands)
-        for start in range(0, len(words), MOST):
-            self._run("stage", token, self.patience, start, *words[start : start + MOST])
+        for start in range(0, len(words), MOST // 2):
+            self._run("stage", token, self.patience, start, *words[start : start + MOST // 2])
 
     def _redo(self, token: str) -> None:
         """Do what was decided, by us or by somebody who died of it."""

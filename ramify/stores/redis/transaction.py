@@ -89,11 +89,16 @@ def _commands(name: str, key: str, words: Sequence[Word]) -> Iterator[list[Word]
 
 
 class Transaction(Writes):
-    """The writes of a step, and its view of the store through them. `ask` sends commands whose second word is a key."""
+    """The writes of a step, and its view of the store through them. `ask` sends commands whose second word is a key.
 
-    def __init__(self, ask: Callable[[Sequence[Sequence[Word]]], list[Any]]) -> None:
+    `pulse` is called now and then while the step goes on.
+    """
+
+    def __init__(
+        self, ask: Callable[[Sequence[Sequence[Word]]], list[Any]], pulse: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__()
-        self._ask = ask
+        self._ask, self.pulse = ask, pulse
         self._read: defaultdict[str, dict[str, bytes | None]] = defaultdict(dict)
         self._ranges: dict[tuple[str, str], tuple[list[str], bool]] = {}
         self._lows: dict[str, tuple[list[Scored], bool]] = {}
