@@ -3,9 +3,17 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, measure, on_redis, peers, start
+from bench import add, drain, graphs, limits, look, measure, on_redis, peers, start
 
-BENCHES = {"drain": drain.run, "add": add.run, "start": start.run, "graphs": graphs.run, "on_redis": on_redis.run}
+BENCHES = {
+    "drain": drain.run,
+    "add": add.run,
+    "start": start.run,
+    "graphs": graphs.run,
+    "limits": limits.run,
+    "look": look.run,
+    "on_redis": on_redis.run,
+}
 
 
 def _rounded(value: object) -> object:

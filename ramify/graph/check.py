@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
+from ramify.codec import decode
+from ramify.errors import BadValue
 from ramify.graph.arrive import resting_state
 from ramify.graph.ends import decide_end
 from ramify.model import ENDED, Edge, JobId, Kind, Row, Snapshot, State, Step, Verb
@@ -170,10 +172,20 @@ def _check_result(row: Row, facts: _Facts) -> Iterator[str]:
     """A job has a value if and only if its body is over."""
     result = facts.snapshot.results.get(row.id)
     has_value = result is not None and result.value is not None
+    if result is not None and result.value is not None and not _is_json(result.value.json):
+        yield "its value is not JSON"
     if row.lane.task is not None and row.state is State.DONE and not has_value:
         yield "is done, but has no value"
     elif has_value and row.step is Step.RUN and row.state is not State.DONE:
         yield f"is {row.state}, but has a value"
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        decode(text)
+    except BadValue:
+        return False
+    return True
 
 
 def _check_end(row: Row, facts: _Facts) -> Iterator[str]:

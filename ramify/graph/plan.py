@@ -53,6 +53,8 @@ class _Planner:
         self.array = into.array if into else NO_ARRAY
 
     def run(self, make_ids: Callable[[int], list[JobId]]) -> Batch:
+        if any(flat.children and max(flat.children) >= number for number, flat in enumerate(self.flats)):
+            raise BadNode("a sketch names children before their parents; this one was not made by `sketch`")
         for number, flat in enumerate(self.flats):
             for before, when in flat.after:
                 self._demand(number, self.after[number], before, when)

@@ -1,10 +1,10 @@
 """From an address to a store."""
 
-import re
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from ramify.errors import BadStore
+from ramify.stores.address import mask
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
@@ -14,6 +14,9 @@ REDIS: Final = (
     *("valkey", "valkeys", "valkey+sentinel"),
 )
 """The schemes of the Redis store, which is imported only where it is used."""
+
+PLANNED: Final = {"postgresql": "PostgreSQL", "postgres": "PostgreSQL", "dir": "directory"}
+"""Kinds of stores that are being built."""
 
 
 def open_store(url: str) -> Store:
@@ -30,7 +33,9 @@ def open_store(url: str) -> Store:
         return _open_sqlite(url, parts.netloc, parts.path, options)
     if parts.scheme in REDIS:
         return _open_redis(url)
-    raise BadStore(f"{shown(url)!r} is not the address of a store; use sqlite:///path/to/file.db, redis://… or memory:")
+    if kind := PLANNED.get(parts.scheme):
+        raise BadStore(f"{mask(url)}: this ramify has no {kind} store yet; use sqlite:///path/to/file.db or memory:")
+    raise BadStore(f"{mask(url)!r} is not the address of a store; use sqlite:///path/to/file.db or memory:")
 
 
 def _open_redis(url: str) -> Store:
@@ -39,11 +44,6 @@ def _open_redis(url: str) -> Store:
     except ModuleNotFoundError as error:
         raise BadStore("Redis needs a driver: pip install 'ramify[redis]'") from error
     return Redis(url)
-
-
-def shown(url: str) -> str:
-    """Return an address without the password in it."""
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:

@@ -91,20 +91,10 @@ class Step:
     # Adding
 
     def insert(self, batch: Batch) -> dict[JobId, JobId]:
-        """Store a batch whose conditions hold; return its aliases."""
+        """Store a batch whose conditions hold; return its aliases. Raise as `_admit` does, with nothing written."""
+        aliases, befores = self._admit(batch)
         tables = self.tables
-        found = {id: job for id, unless in batch.unless.items() if (job := tables.find_marked(unless)) is not None}
-        purging = tables.purging() if found else set()
-        going = {row.id for row in self.load(found.values()) if row.tree in purging}
-        aliases = {id: job for id, job in found.items() if job not in going}
-        befores = self.load(ids := stored_befores(batch, aliases))
-        purging = purging or tables.purging() if befores else set()
-        if len(befores) < len(ids) or any(row.tree in purging for row in befores):
-            known = {row.id for row in befores if row.tree not in purging}
-            raise NotFound(f"job {min(set(ids) - known)} is not stored (any more), so nothing can wait for it")
         if batch.into is not None:
-            undone = [row.id for row in befores if row.state is not State.DONE]  # what has ended may be retried
-            walk.check_no_cycle(batch.into, undone, tables.successors)
             batch = self._held_as_now(batch, batch.into)
         lowest = tables.lowest_place(batch.into) if batch.into is not None else 0
         arrival = arrive(batch, {row.id: row.state for row in befores}, aliases, lowest, tables.now())
@@ -119,13 +109,38 @@ class Step:
             self.rest(into)
         return aliases
 
+    def _admit(self, batch: Batch) -> tuple[dict[JobId, JobId], list[Row]]:
+        """Return the batch's aliases and stored predecessors. Raise `NotFound` or `Cycle` if it cannot be stored."""
+        tables = self.tables
+        found = {id: job for id, unless in batch.unless.items() if (job := tables.find_marked(unless)) is not None}
+        purging = tables.purging() if found else set()
+        going = {row.id for row in self.load(found.values()) if row.tree in purging}
+        aliases = {id: job for id, job in found.items() if job not in going}
+        if missing := [id for id, unless in batch.unless.items() if unless.required and id not in aliases]:
+            task = next(row.lane.task for row in batch.rows if row.id == missing[0])
+            raise NotFound(f"there is no job of {task} with these arguments, unfinished or done in time")
+        befores = self.load(ids := stored_befores(batch, aliases))
+        purging = purging or tables.purging() if befores else set()
+        if len(befores) < len(ids) or any(row.tree in purging for row in befores):
+            known = {row.id for row in befores if row.tree not in purging}
+            raise NotFound(f"job {min(set(ids) - known)} is not stored (any more), so nothing can wait for it")
+        if batch.into is not None:
+            undone = [row.id for row in befores if row.state is not State.DONE]  # what has ended may be retried
+            walk.check_no_cycle(batch.into, undone, tables.successors)
+        return aliases, befores
+
     def _held_as_now(self, batch: Batch, into: JobId) -> Batch:
-        """Return the batch held by what holds `into`, or its tree, now. Gates and holds of its own stay as planned."""
+        """Return the batch held by what holds `into`, or its tree, now. Gates and holds of its own stay as planned,
+        and so do trees of their own that `into` will only wait for.
+        """
         [above] = self.load([into])
         root = self.find(above.tree)
         hold = above.hold or (root.hold if root else None)
         own = {row.id for row in batch.rows}.union(batch.gates)
-        rows = [row if row.hold == hold or row.hold in own else replace(row, hold=hold) for row in batch.rows]
+        rows = [
+            row if row.hold == hold or row.hold in own or row.tree != above.tree else replace(row, hold=hold)
+            for row in batch.rows
+        ]
         return replace(batch, rows=rows)
 
     def require_held(self, ids: Sequence[JobId]) -> None:
@@ -173,19 +188,24 @@ class Step:
         return refused
 
     def _grow(self, row: Row, outcome: Grown) -> Refusal | None:
-        batch = outcome.batch
-        into = self.find(batch.into or row.id)
-        if row.cancelled or into is None or into.cancelled:
-            row.cancelled = True
-            self._end(row, State.CANCELLED, None)
-            return None
-        if into is not row and (into.state in ENDED or into.state is State.RUNNING):
-            return Refusal("bad", f"job {into.id} does not wait for this one any more, so nothing can be added to it")
-        if batch.array is not None and into.size != batch.planned_size:
-            return Refusal("changed")
+        batches = [batch for batch in (outcome.batch, outcome.beside) if batch is not None]
+        for batch in batches:
+            into = self.find(batch.into or row.id)
+            if row.cancelled or into is None or into.cancelled:
+                row.cancelled = True
+                self._end(row, State.CANCELLED, None)
+                return None
+            if into is not row and (into.state in ENDED or into.state is State.RUNNING):
+                return Refusal("bad", f"job {into.id} does not wait for this one any more; nothing can be added to it")
+            if batch.array is not None and into.size != batch.planned_size:
+                return Refusal("changed")
         try:
-            self.require_held(batch.gates)
-            self.insert(batch)
+            for batch in batches:
+                self.require_held(batch.gates)
+            if outcome.beside is not None:
+                self._admit(outcome.beside)  # or the children would be stored by the time the siblings are refused
+            for batch in batches:
+                self.insert(batch)
         except (AlreadyReleased, Cycle, NotFound) as error:
             return Refusal("bad", str(error))
         if outcome.value is not None:
@@ -281,6 +301,10 @@ class Step:
     def _retry(self, row: Row) -> bool:
         if row.state not in UNDONE:
             return False
+        if row.grown and row.step == "run":
+            # What it waits for now are its needs, for all else was good when it asked for those. It will ask anew.
+            self.tables.forgive(row.id)
+            row.bads = 0
         row.cancelled, row.due, row.grown = False, None, False
         row.tries = row.crashes = row.losses = 0
         if row.limit is not None:

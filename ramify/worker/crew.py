@@ -27,6 +27,9 @@ from ramify.worker.process import CAN_FORK, Death, Orphans
 CANCEL_GRACE: Final = 5.0
 """Seconds that a job has to stop after it was cancelled, before its process is killed."""
 
+PATIENCE: Final = 2.0
+"""Seconds that a job which must run alone waits for an idle child, before it gets one of its own."""
+
 STILL_BORN: Final = 6
 """So many children in a row that die before they have run anything are no accident."""
 
@@ -40,10 +43,13 @@ class Crew:
         self.outcomes: list[Outcome] = []
         self.reports: list[tuple[Claim, Report, bool]] = []
         self.progress: dict[JobId, Progress] = {}
+        self.shares_children = True
+        """Whether units are those of this worker's children, so that a job of several keeps others free."""
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
         self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, min(grace, CANCEL_GRACE)
         self._hands: list[Hand] = []
         self._flights: dict[JobId, Flight] = {}
+        self._alone: dict[JobId, Flight] = {}
         self._pending: deque[Flight] = deque()
         self._pace = Pace(AHEAD)
         self._names = 0
@@ -74,7 +80,8 @@ class Crew:
     def next_time(self) -> float:
         """Return by the monotonic clock when `check_time` has something to do, if nothing else happens."""
         now = monotonic()
-        times = [self._next_birth] if len(self._hands) < self._size else []
+        times = [self._next_birth] if len(self._hands) < self._wanted() else []
+        times += [late for flight in self._alone.values() if (late := flight.since + PATIENCE) > now]
         for hand in self._hands:
             times += next_times(hand, now, self._grace)
         return min(times, default=math.inf)
@@ -83,13 +90,16 @@ class Crew:
 
     def take(self, claims: Iterable[Claim], results: dict[JobId, Value]) -> None:
         """Accept claimed jobs, to be sent out by `dispatch`."""
+        now = monotonic()
         for claim in claims:
             task = claim.row.lane.task
-            alone = is_suspect(claim.row) or claim.row.lane.units > 1
-            flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task))
+            alone = is_suspect(claim.row) or (self.shares_children and claim.row.lane.units > 1)
+            flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task), now)
             if claim.slots:
                 flight.results = {edge.before: results[edge.before] for edge in claim.slots if edge.before in results}
             self._flights[claim.row.id] = flight
+            if alone:
+                self._alone[claim.row.id] = flight
             self._pending.append(flight)
 
     def dispatch(self) -> None:
@@ -126,10 +136,10 @@ class Crew:
         for hand in self._hands:
             self._hear(hand, advances)
         for flight, advance in advances:
+            flight.percent = flight.percent if advance.percent is None else advance.percent
+            flight.status = flight.status if advance.status is None else advance.status
             job = flight.claim.row.id
-            old = self.progress.get(job, Progress(job))
-            percent = old.percent if advance.percent is None else advance.percent
-            self.progress[job] = Progress(job, percent, old.status if advance.status is None else advance.status)
+            self.progress[job] = Progress(job, flight.percent, flight.status)
 
     def _hear(self, hand: Hand, advances: list[tuple[Flight, Advance]]) -> None:
         took: dict[str | None, list[float]] = {}
@@ -140,6 +150,7 @@ class Crew:
             del flights[row.id]
             if flight.alone:
                 release(flight, self._hands)
+                del self._alone[row.id]
             if not flight.awaits:
                 took.setdefault(row.lane.task, []).append(report.seconds)
             reports.append((claim, report, flight.cancelled is not None))
@@ -159,11 +170,21 @@ class Crew:
             self._bury(hand, death)
         if dead:
             self._orphans.end({self._guard.pid, *(hand.process.pid for hand in self._hands)})
-        while len(self._hands) < self._size and self._next_birth <= now:
+        wanted = self._wanted()
+        if len(self._hands) > wanted and (idle := [hand for hand in self._hands if not (hand.flights or hand.doom)]):
+            idle[-1].kill(Doom(0, "it was one child too many"))
+        while len(self._hands) < wanted and self._next_birth <= now:
             self._names += 1
             hand = start(self._directory, str(self._names), self._tasks, self._is_fresh())
             self._guard.add(hand.process.pid)
             self._hands.append(hand)
+
+    def _wanted(self) -> int:
+        """Return how many children there should be: one more while a suspect waits too long for an idle one."""
+        late = monotonic() - PATIENCE
+        return self._size + any(
+            flight.since <= late and flight.claim.row.lane.units <= 1 for flight in self._alone.values()
+        )
 
     def _is_fresh(self) -> bool:
         """Tell whether a child must be a fresh Python: so asked, or because a fork could copy another thread's lock."""
@@ -211,6 +232,7 @@ class Crew:
         """Kill every child and drop all jobs: they belong to another worker now."""
         self.kill("its worker lost them")
         self._flights.clear()
+        self._alone.clear()
         self._pending.clear()
         self.outcomes.clear()
         self.reports.clear()
@@ -219,6 +241,7 @@ class Crew:
     def close(self) -> None:
         """Take leave of the children for good."""
         self._size = 0
+        self._alone.clear()
         self.kill("its worker stops")
         self._guard.close()
         self._orphans.end(())
@@ -232,5 +255,6 @@ class Crew:
 
     def _finish(self, flight: Flight, outcome: Outcome) -> None:
         del self._flights[flight.claim.row.id]
+        self._alone.pop(flight.claim.row.id, None)
         release(flight, self._hands)
         self.outcomes.append(outcome)

@@ -7,7 +7,6 @@ decided by `graph.ends`.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ramify.errors import BadNode
 from ramify.graph.ends import decide_end
 from ramify.graph.plan import Into, plan
 from ramify.graph.retry import delay_before_retry
@@ -37,41 +36,42 @@ MAX_LOSSES: Final = 10
 FINAL: Final = "ramify.errors.Fail"
 
 
-def decide(claim: Claim, report: Report, home: Row | None, luck: float, cancelled: bool = False) -> Outcome:
-    """Return the outcome of a run. `home` is the stored row that gains nodes, if some were added (see `home_of`)."""
+def decide(claim: Claim, report: Report, homes: Mapping[JobId, Row], luck: float, cancelled: bool = False) -> Outcome:
+    """Return the outcome of a run. `homes` are rows that gain nodes, as they are stored now (see `homes_of`)."""
     row = claim.row
     if report.failure is not None:
         if cancelled:
             return Ended(row.id, row.attempt, State.CANCELLED, failure=report.failure)
         return decide_failure(claim, report.failure, report.names, luck)
     value = Value(report.json, report.spread)
-    flats = report.siblings or report.spawned
-    if not flats:
+    if not (report.siblings or report.spawned):
         return Ended(row.id, row.attempt, State.DONE, value)
-    return _grow(claim, report, flats, home or row, value)
-
-
-def home_of(claim: Claim, report: Report) -> JobId | None:
-    """Return which stored job the report adds nodes to; None if it adds none."""
-    row = claim.row
-    if report.failure is not None or not (report.siblings or report.spawned):
-        return None
-    return row.parent if report.siblings and row.parent is not None else row.id
-
-
-def _grow(claim: Claim, report: Report, flats: list[Flat], home: Row, value: Value) -> Outcome:
-    row = claim.row
     try:
-        if report.siblings and report.spawned:
-            if home.id != row.id:
-                raise BadNode(
-                    f"job {row.id} added children and siblings in one run; spawn the siblings from one of the children"
-                )
-            flats = _joined(report.spawned, report.siblings)
-        into = Into(home.id, home.tree, Array(home.size, home.last, home.barrier), home.lane.queue, home.priority)
-        return Grown(row.id, row.attempt, plan(flats, make_ids, into), value=value)
+        batches = [
+            plan(flats, make_ids, _into(homes.get(home, row) if home == row.id else homes[home]))
+            for home, flats in _added(claim, report).items()
+        ]
     except Exception as error:  # noqa: BLE001 -- a job may write into its pipe: a sketch that makes no sense is its own fault
         return Ended(row.id, row.attempt, State.FAILED, failure=explain(error, "result"))
+    return Grown(row.id, row.attempt, batches[0], value=value, beside=batches[1] if batches[1:] else None)
+
+
+def homes_of(claim: Claim, report: Report) -> list[JobId]:
+    """Return which stored jobs the report adds nodes to."""
+    return [] if report.failure is not None else list(_added(claim, report))
+
+
+def _added(claim: Claim, report: Report) -> dict[JobId, list[Flat]]:
+    """Return what the report adds, by the job that gains it. The siblings of a root are its children."""
+    row, spawned, siblings = claim.row, report.spawned or [], report.siblings or []
+    if row.parent is None:
+        spawned, siblings = _joined(spawned, siblings), []
+    added = {row.id: spawned, row.parent or "": siblings}
+    return {home: flats for home, flats in added.items() if flats}
+
+
+def _into(home: Row) -> Into:
+    return Into(home.id, home.tree, Array(home.size, home.last, home.barrier), home.lane.queue, home.priority)
 
 
 def _joined(first: list[Flat], second: list[Flat]) -> list[Flat]:

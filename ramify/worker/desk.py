@@ -9,11 +9,12 @@ import os
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from ramify.ended import say
-from ramify.errors import NotFound, TooLarge
+from ramify.errors import BadArguments, BadTask, NotFound, TooLarge
 from ramify.ids import make_session_id
 from ramify.model import (
     ENDED,
@@ -43,9 +44,12 @@ from ramify.model import (
 )
 from ramify.stores.gather import gather
 from ramify.stores.protocol import SLICE, Store
+from ramify.tasks import Tasks
+from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
-from ramify.worker.decide import decide, decide_loss, end, home_of
+from ramify.worker.decide import decide, decide_loss, end, homes_of
 from ramify.worker.process import clock
+from ramify.worker.trouble import explain
 
 FENCE: Final = 25.0
 """Seconds without a word from the store after which our jobs may be somebody else's."""
@@ -59,9 +63,16 @@ class Desk:
     """Takes reports, hands them to the store as outcomes, and brings claims that are ready to run."""
 
     def __init__(
-        self, store: Store, queues: tuple[str, ...], tasks: tuple[str, ...], running: Callable[[], Collection[JobId]]
+        self,
+        store: Store,
+        queues: tuple[str, ...],
+        tasks: Tasks,
+        running: Callable[[], Collection[JobId]],
+        ended: Counter[State] | None = None,
     ) -> None:
         self.store = store
+        self.ended = ended if ended is not None else Counter()
+        self.arranger = Arranger(store, tasks)
         self._running = running
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
@@ -73,9 +84,10 @@ class Desk:
         self.more = False
         self.due_in: float | None = None
         self.patience = 0.0
-        self._queues, self._tasks = queues, tasks
+        self._queues, self._tasks = queues, tuple(sorted(tasks.names()))
         self._reports: list[tuple[Claim, Report, bool]] = []
         self._grown: dict[JobId, tuple[Claim, Report]] = {}
+        self._needing: set[JobId] = set()
         self._arrived: list[Claim] = []
         self._doomed: list[Claim] = []
         self._unsure = False
@@ -93,6 +105,7 @@ class Desk:
             kept.clear()
         self.results.clear()
         self._grown.clear()
+        self._needing.clear()
         self._unsure = False
         self.session = ""
 
@@ -131,11 +144,13 @@ class Desk:
         reply = self.store.exchange(self.session, outcomes, want)
         self._unsure = False
         del self.outcomes[: len(outcomes)]
+        self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
         self.more, self.due_in = reply.more, reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)
         self._sort(reply.claims)
         self._fill()
+        self._arrange()
         return bool(reply.claims or reply.more)
 
     def beat(self, progress: Sequence[Progress]) -> None:
@@ -171,14 +186,21 @@ class Desk:
 
     def _decide(self) -> None:
         homes = self._read_homes()
+        for _, report, _ in self._reports:
+            self._check(report)
         for claim, report, cancelled in self._reports:
-            # A job that grows by itself alone knows its own array; only when that changed it is read again.
-            home = homes.get(home_of(claim, report) or "")
-            outcome = decide(claim, report, home, random.random(), cancelled)
+            outcome = decide(claim, report, homes, random.random(), cancelled)
             if isinstance(outcome, Grown):
                 self._grown[claim.row.id] = (claim, report)
             self.add(outcome)
         self._reports.clear()
+
+    def _check(self, report: Report) -> None:
+        """Check what a job adds, and mark it; a mistake in it is the job's own failure. Doing it twice does no harm."""
+        try:
+            self.arranger.known.prepare([*(report.spawned or ()), *(report.siblings or ())])
+        except (BadTask, BadArguments) as error:
+            report.failure, report.spawned, report.siblings = explain(error, "result"), None, None
 
     def add(self, outcome: Outcome) -> None:
         """Accept an outcome; remember until when a job of ours may come back."""
@@ -192,10 +214,12 @@ class Desk:
             self.patience = max(self.patience, clock() + delay + 1.0)
 
     def _read_homes(self) -> dict[JobId, Row]:
+        # A job that grows by itself alone knows its own array; only when that changed it is read again.
         wanted = {
             home
             for claim, report, _ in self._reports
-            if (home := home_of(claim, report)) is not None and (home != claim.row.id or home in self._grown)
+            for home in homes_of(claim, report)
+            if home != claim.row.id or home in self._grown
         }
         ids = tuple(sorted(wanted))
         pages = [ids[start : start + SLICE] for start in range(0, len(ids), SLICE)]
@@ -226,6 +250,14 @@ class Desk:
         lost = [job for job, refusal in reply.refused.items() if refusal.kind == "lost"]
         if lost:
             _log.warning("%d outcomes came too late, the first of job %s: others have these jobs", len(lost), lost[0])
+        needing = {outcome.job for outcome in outcomes} & self._needing
+        self._needing -= needing
+        for job in needing & reply.refused.keys():
+            refusal = reply.refused[job]
+            if refusal.kind != "lost":
+                attempt = next(outcome.attempt for outcome in outcomes if outcome.job == job)
+                failure = self.arranger.refused(job, refusal)
+                self.outcomes.append(Ended(job, attempt, State.FAILED, failure=failure))
         for job, refusal in reply.refused.items():
             if job not in grown or refusal.kind == "lost":
                 continue
@@ -264,6 +296,18 @@ class Desk:
                     self.outcomes.append(Ended(claim.row.id, claim.row.attempt, State.FAILED, failure=failure))
                 self._arrived.remove(claim)
         self._arrived.clear()
+
+    def _arrange(self) -> None:
+        """Sort out claims that cannot run yet, or any more; most can."""
+        arrange, results = self.arranger.arrange, self.results
+        outcomes = [(claim, outcome) for claim in self.claims if (outcome := arrange(claim, results)) is not None]
+        gone = {claim.row.id for claim, _ in outcomes}
+        if gone:
+            self.claims = [claim for claim in self.claims if claim.row.id not in gone]
+        for claim, outcome in outcomes:
+            if isinstance(outcome, Grown):
+                self._needing.add(claim.row.id)
+            self.add(outcome)
 
     def _end_overdue(self, tree: JobId) -> None:
         rows = self.store.jobs(Which(tree=tree, states=_UNFINISHED), Page(size=11))

@@ -38,6 +38,7 @@ from ramify.model import (
     Snapshot,
     State,
     Step,
+    Unless,
     Value,
     Verb,
     Want,
@@ -237,15 +238,22 @@ class Desk:
             return Ended(row.id, row.attempt, state, VALUE)
         return Ended(row.id, row.attempt, state, None, FAILURE)
 
-    def grown(self, label: str, batch: Batch, then: str = Step.END) -> Grown:
-        """Return the report of a claimed job that adds a batch."""
+    def grown(self, label: str, batch: Batch, then: str = Step.END, beside: Batch | None = None) -> Grown:
+        """Return the report of a claimed job that adds a batch, or one of children and one of siblings."""
         row = self.claims[label].row
-        return Grown(row.id, row.attempt, batch, Step(then), VALUE if then == Step.END else None)
+        return Grown(row.id, row.attempt, batch, Step(then), VALUE if then == Step.END else None, beside)
 
     def needs(self, label: str, *befores: str) -> Batch:
         """Return edges from stored jobs into a job, as needs are."""
         edges = [Edge(self.ids[label], -n, self.ids[before], Kind.AFTER) for n, before in enumerate(befores, 1)]
         return Batch(edges=edges, into=self.ids[label])
+
+    def need(self, label: str, need: str, unless: Unless) -> Batch:
+        """Return what a worker adds for a job that needs another: that one, with the mark, unless there is one."""
+        node = leaf(need, marks=(unless.mark,), unless=unless)
+        batch = self.batch(node)
+        batch.into, batch.edges = self.ids[label], [Edge(self.ids[label], -1, self.ids[need], Kind.AFTER)]
+        return batch
 
     def again(self, label: str, delay: float = 0.0, charge: str = Charge.TRY) -> Again:
         """Return the report of a claimed job that is tried again."""

@@ -1,6 +1,6 @@
 """Growing: a running job adds work, in the same step in which it is reported."""
 
-from ramify.model import Batch, Refusal, State, Verb
+from ramify.model import Batch, Edge, Kind, Refusal, State, Verb
 from ramify.node import Ref
 from tests.stores.kit import Desk, leaf, tree
 
@@ -64,6 +64,35 @@ def test_jobs_added_in_the_step_in_which_the_last_sibling_ends_are_waited_for(de
 
     assert (one_step["group"], one_step["later"], one_step["added"]) == ("waiting", "waiting", "ready")
     assert order == ["a", "added", "group", "later", "top"]
+
+
+def test_children_and_siblings_of_one_run(desk: Desk) -> None:
+    """One report may add to the job itself and to the array it stands in."""
+    desk.add(tree("group", leaf("a"), leaf("b")))
+    desk.claim()
+
+    child, sibling = desk.batch(leaf("child"), into="a"), desk.batch(leaf("sibling"), into="group")
+    desk.exchange(desk.grown("a", child, beside=sibling), desk.ended("b"))
+
+    assert desk.states() == {"a": "waiting", "b": "done", "child": "ready", "group": "waiting", "sibling": "ready"}
+    assert desk.work() == ["child", "a", "sibling", "group"]
+    assert (desk.row("group").size, desk.row("a").size) == (3, 1)
+
+
+def test_children_are_not_stored_without_the_siblings(desk: Desk) -> None:
+    """If one of the two batches is outdated or waits for what is not stored, neither is there afterwards."""
+    desk.add(tree("group", leaf("a"), leaf("b")), leaf("gone"))
+    desk.claim()
+    child, late = desk.batch(leaf("child"), into="a"), desk.batch(leaf("late"), into="group")
+    child_again, lost = desk.batch(leaf("child"), into="a"), desk.batch(leaf("lost"), into="group")
+    lost.edges.append(Edge(lost.rows[0].id, -1, "0" * 26, Kind.AFTER))
+
+    no_such = desk.exchange(desk.grown("a", child_again, beside=lost)).refused[desk.ids["a"]]
+    desk.exchange(desk.grown("b", desk.batch(leaf("first"), into="group")))
+    outdated = desk.exchange(desk.grown("a", child, beside=late)).refused[desk.ids["a"]]
+
+    assert (no_such.kind, outdated.kind) == ("bad", "changed")
+    assert desk.states().keys() == {"a", "b", "first", "gone", "group"}
 
 
 def test_an_outdated_plan_is_refused(desk: Desk) -> None:

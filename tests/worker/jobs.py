@@ -183,6 +183,14 @@ def tell() -> None:
     current().status("on the way")
 
 
+def tell_bit_by_bit(gate: str, other: str) -> None:
+    """Say how far it is, and only when that was read, what it does."""
+    current().progress(30)
+    wait_for(gate)
+    current().status("on the way")
+    wait_for(other)
+
+
 def tell_and_wait(path: str) -> None:
     tell()
     wait_for(path)
@@ -196,6 +204,12 @@ async def doze(seconds: float) -> int:
 async def doze_for_ever(path: str) -> None:
     Path(path).touch()
     await asyncio.sleep(1000)
+
+
+async def doze_until_noted(path: str, times: int) -> None:
+    """Wait until `note` was called so often with this file."""
+    while not Path(path).exists() or len(Path(path).read_bytes()) < times:
+        await asyncio.sleep(0.01)
 
 
 async def block_the_loop() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ramify.graph.sketch import sketch
+from ramify.graph.sketch import Flat, sketch
 from ramify.model import (
     Again,
     Charge,
@@ -34,7 +34,7 @@ def claim(policy: Policy = PLAIN, **fields: Any) -> Claim:
 
 def test_result_ends_the_job() -> None:
     """A run without failure ends the job done, with its result."""
-    outcome = decide(claim(), Report(1, json=b"7"), None, 0.5)
+    outcome = decide(claim(), Report(1, json=b"7"), {}, 0.5)
 
     assert isinstance(outcome, Ended)
     assert outcome.value is not None
@@ -44,7 +44,7 @@ def test_result_ends_the_job() -> None:
 def test_failure_of_a_cancelled_job() -> None:
     """A job that was told to stop and then failed is cancelled, not tried again."""
     report = Report(1, failure=Failure("error", "stopped"))
-    outcome = decide(claim(Policy(Retry(5))), report, None, 0.5, cancelled=True)
+    outcome = decide(claim(Policy(Retry(5))), report, {}, 0.5, cancelled=True)
 
     assert isinstance(outcome, Ended)
     assert State.CANCELLED is outcome.state
@@ -52,7 +52,7 @@ def test_failure_of_a_cancelled_job() -> None:
 
 def test_retry_is_charged() -> None:
     """A retry of the policy is charged as a try."""
-    outcome = decide(claim(Policy(Retry(5, backoff=3))), Report(1, failure=Failure("error", "")), None, 0.5)
+    outcome = decide(claim(Policy(Retry(5, backoff=3))), Report(1, failure=Failure("error", "")), {}, 0.5)
 
     assert isinstance(outcome, Again)
     assert (outcome.delay, outcome.charge) == (3, Charge.TRY)
@@ -89,7 +89,7 @@ def test_suspects() -> None:
 def test_children_are_planned_into_the_job() -> None:
     """What a job spawned becomes its own children, of its queue and priority."""
     report = Report(1, spawned=sketch([call("double", 1)]))
-    outcome = decide(claim(priority=7), report, None, 0.5)
+    outcome = decide(claim(priority=7), report, {}, 0.5)
 
     assert isinstance(outcome, Grown)
     [row] = outcome.batch.rows
@@ -99,10 +99,30 @@ def test_children_are_planned_into_the_job() -> None:
 def test_siblings_are_planned_into_the_parent() -> None:
     """Siblings go to the end of the parent's array, as large as it is now."""
     report = Report(1, siblings=sketch([call("double", 1)]))
-    outcome = decide(claim(parent="p"), report, Row("p", "t", size=4, last="x"), 0.5)
+    outcome = decide(claim(parent="p"), report, {"p": Row("p", "t", size=4, last="x")}, 0.5)
 
     assert isinstance(outcome, Grown)
     assert (outcome.batch.into, outcome.batch.planned_size) == ("p", 4)
+
+
+def test_children_and_siblings_of_one_run() -> None:
+    """Each go where they belong."""
+    report = Report(1, spawned=sketch([call("double", 1)]), siblings=sketch([call("double", 2)]))
+    outcome = decide(claim(parent="p"), report, {"p": Row("p", "t", size=4, last="x")}, 0.5)
+
+    assert isinstance(outcome, Grown)
+    assert outcome.beside is not None
+    assert [("j", "j"), ("p", "p")] == [(batch.into, batch.rows[0].parent) for batch in (outcome.batch, outcome.beside)]
+
+
+def test_sketch_that_waits_for_itself() -> None:
+    """A job that writes nonsense into its pipe fails, and nothing of it is stored."""
+    flats = [Flat("tasks:double", b"[[1],{}]", children=[1]), Flat("tasks:double", b"[[1],{}]", children=[0])]
+    outcome = decide(claim(), Report(1, spawned=flats), {}, 0.5)
+
+    assert isinstance(outcome, Ended)
+    assert outcome.failure is not None
+    assert "children before their parents" in outcome.failure.message
 
 
 def test_end_by_bad_edges() -> None:

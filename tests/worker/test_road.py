@@ -14,7 +14,7 @@ HOME = Path(ramify.__file__).parent
 MILESTONES = {
     "INSERT INTO job": "stored",
     "UPDATE job SET state = 'running'": "claimed",
-    "UPDATE job SET state = o.state": "ended",
+    "UPDATE job SET state = 'done'": "ended",
 }
 
 

@@ -126,6 +126,15 @@ def test_exit_without_a_word_is_a_crash(place: Place) -> None:
     assert "exit status 0" in place.failure(place.run(call("exit_at_once"))).message
 
 
+@pytest.mark.slow
+def test_suspect_does_not_wait_for_ever(place: Place, tmp_path: Path) -> None:
+    """What must run alone gets a process of its own if none becomes idle, here because a coroutine does not end."""
+    notes = str(tmp_path / "n")
+    root = place.run(group(call("doze_until_noted", notes, 3), call("crash_with", notes, 2)))
+
+    assert place.value(root) == [None, "survived"]
+
+
 def test_suspect_runs_alone(place: Place, tmp_path: Path) -> None:
     """What crashed twice runs in a process that has nothing else."""
     root = place.run(
@@ -283,11 +292,12 @@ def test_siblings_of_a_root_are_children(place: Place) -> None:
     assert sum(place.store.counts(Which(tree=root), "state").values()) == 3
 
 
-def test_children_and_siblings_at_once_are_refused(place: Place) -> None:
-    """A job that adds both fails, and says what to do instead."""
-    root = place.run(group(call("grow_both")))
+def test_children_and_siblings_of_one_run(place: Place) -> None:
+    """A job may add both; it is done when its children are, and the siblings join its group."""
+    root = place.run(group(call("grow_both"), call("grow_both")))
 
-    assert "children and siblings" in place.failure(root).message
+    assert place.value(root) == [None] * 4
+    assert place.store.counts(Which(), "state") == {"done": 7}
 
 
 def test_project_adds_jobs(place: Place) -> None:
@@ -316,6 +326,22 @@ def test_progress_is_stored(place: Place, tmp_path: Path) -> None:
 
     Path(gate).touch()
     thread.join()
+
+
+def test_progress_stays_when_the_status_changes(place: Place, tmp_path: Path) -> None:
+    """Percent and status are two things: a new one of either leaves the other, however far apart they come."""
+    gate, other = tmp_path / "gate", tmp_path / "other"
+    root = place.add(call("tell_bit_by_bit", str(gate), str(other)))
+    thread = start(Worker(place.store, [JOBS], children=1, burst=True))
+
+    until(lambda: place.left(root).percent == 30)
+    gate.touch()
+    until(lambda: place.left(root).status == "on the way")
+    percent = place.left(root).percent
+    other.touch()
+    thread.join()
+
+    assert percent == 30
 
 
 def test_cancel_asks_first(place: Place, tmp_path: Path) -> None:

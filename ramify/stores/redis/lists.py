@@ -5,6 +5,7 @@ from math import inf
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.model import (
     ENDED,
     JobId,
@@ -21,6 +22,7 @@ from ramify.stores.redis.edges import ALL, PAGE, Edges
 from ramify.stores.redis.insert import digest
 from ramify.stores.redis.records import (
     encode,
+    limit_text,
     word,
 )
 
@@ -90,12 +92,12 @@ class Lists(Edges):
         mark = digest(unless.mark)
         ids = [member[len(mark) + 1 :] for member in self.transaction.group("mark", mark, None, ALL)]
         self._load(ids)
-        unfinished = [id for id in ids if self._get(id).state not in ENDED]
-        if unfinished or unless.within is None:
-            return min(unfinished, default=None)
-        since = self._now - unless.within
+        since = inf if unless.within is None else self._now - unless.within
         ended = [(self._get(id).ended or -inf, id) for id in ids if self._get(id).state is State.DONE]
-        return max([(time, id) for time, id in ended if time >= since], default=(0.0, None))[1]
+        done = [(moment, id) for moment, id in ended if moment >= since]
+        if done:
+            return max(done)[1]
+        return min((id for id in ids if self._get(id).state not in ENDED), default=None)
 
     def find_request(self, request: str) -> JobId | None:
         [found] = self.transaction.get("request", [digest(request)])
@@ -156,13 +158,40 @@ class Lists(Edges):
             size *= 2
 
     def limits(self) -> dict[str, Rule]:
-        return {name: Rule(n) for name, n in sorted(self._limits.items())}
+        return dict(sorted(self._limits.items()))
 
-    _limits: dict[str, int]
+    _limits: dict[str, Rule]
 
-    def learn_limits(self, limits: Mapping[str, int]) -> None:
+    def learn_limits(self, limits: Mapping[str, Rule]) -> None:
         """Remember the limits as they were when the step began."""
         self._limits = dict(limits)
 
     def set_limit(self, name: str, rule: Rule | None) -> None:
-        self.transaction.put("limit", name, None if rule is None else str(rule.n))
+        self.transaction.put("limit", name, None if rule is None else limit_text(rule))
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        if names is None:
+            [flat] = self.transaction.ask([["HGETALL", "task"]])
+            stored = dict(zip([name.decode() for name in flat[::2]], flat[1::2], strict=True))
+        else:
+            asked = sorted(set(names))
+            stored = dict(zip(asked, self.transaction.get("task", asked), strict=True))
+        found = [stored[name] for name in sorted(stored)]
+        return [msgspec.json.decode(text, type=Declaration) for text in found if text is not None]
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        for task in tasks:
+            self.transaction.put("task", task.name, msgspec.json.encode(task))
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.transaction.put("task", name, None)
+
+    def clocks(self) -> dict[str, float]:
+        [flat] = self.transaction.ask([["HGETALL", "clock"]])
+        return {name.decode(): float(now) for name, now in sorted(zip(flat[::2], flat[1::2], strict=True))}
+
+    def set_clock(self, name: str, now: float) -> None:
+        self.transaction.put("clock", name, repr(now))

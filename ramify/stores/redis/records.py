@@ -18,6 +18,7 @@ The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cl
 | `mark`, `name`, `request` | sorted `mark id`, sorted `id name`, hash by request |
 | `session`, `lease`, `dead` | hash by session; sorted by time; sorted |
 | `lane`, `limit` | hashes: numbers of lanes, limits by name |
+| `task`, `clock` | hashes by name: what tasks say of themselves, where clocks stand |
 | `lock`, `line`, `turn:TOKEN`, `did`, `redo`, `stage:TOKEN` | whose step it is, who waits, what was done, large steps |
 """
 
@@ -37,6 +38,7 @@ from ramify.model import (
     Policy,
     Result,
     Row,
+    Rule,
     SessionId,
     State,
     Step,
@@ -182,12 +184,44 @@ def lane_text(lane: Lane) -> bytes:
     return msgspec.json.encode([lane.queue, lane.task, lane.slot, lane.units])
 
 
+def limit_text(rule: Rule) -> str:
+    """Return a limit as it is stored."""
+    return str(rule.n) if rule.until is None else f"{rule.n} {rule.until!r}"
+
+
+def read_limit(text: bytes) -> Rule:
+    """Return a stored limit."""
+    n, _, until = text.decode().partition(" ")
+    return Rule(int(n), float(until) if until else None)
+
+
 def read_lane(text: bytes) -> Lane:
     """Return the lane that has this name."""
     return Lane(*msgspec.json.decode(text, type=tuple[str, str | None, str | None, int]))
 
 
 STATE_KEYS: Final = {state: f"state:{state.value}" for state in State}
+
+KEYS: Final = (
+    *("job", "payload", "result", "slots", "edge", "out", "tree", "held", "cancel", "ends", "due", "deadline", "count"),
+    *(
+        "tally",
+        "order",
+        "work",
+        "purge",
+        "mark",
+        "name",
+        "request",
+        "session",
+        "lease",
+        "dead",
+        "limit",
+        "task",
+        "clock",
+    ),
+    *STATE_KEYS.values(),
+)
+"""The keys that a store is emptied of, with those of its lanes; what it says of itself remains."""
 
 Entry = tuple[str, str, float]
 """A place in an index: the key, the member, and what it is sorted by."""

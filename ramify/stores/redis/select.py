@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ramify.model import Edge, JobId, Lane, Page, Row, State, Which
-from ramify.stores.redis.records import decode_record, to_row
+from ramify.model import Edge, JobId, Kind, Lane, Page, Row, State, Which
+from ramify.stores.redis.records import decode_record, edge_key, read_edge, to_row
 from ramify.stores.redis.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -36,7 +36,13 @@ def select_rows(transaction: Transaction, lanes: dict[int, Lane], which: Which, 
 def count_rows(transaction: Transaction, lanes: dict[int, Lane], which: Which, by: str) -> dict[str, int]:
     """Return how many of the selected rows there are, by `state`, `queue` or `task`."""
     counts: dict[str, int] = {}
-    if which.ids is None and which.tree is None and not which.roots and which.ended_before is None:
+    if (
+        which.ids is None
+        and which.tree is None
+        and which.under is None
+        and not which.roots
+        and which.ended_before is None
+    ):
         for lane, shown, n in read_counts(transaction):
             state = "ready" if shown == "scheduled" else SHOWN.get(shown, shown)
             if _serves(lanes[lane], which) and (which.states is None or state in which.states):
@@ -86,7 +92,8 @@ def _end(edge: Edge | None) -> tuple[JobId, int] | None:
 
 
 def _key(lane: Lane, shown: str, by: str) -> str:
-    return {"state": shown, "queue": lane.queue, "task": lane.task or ""}[by]
+    words = {"state": shown, "queue": lane.queue, "task": lane.task or ""}
+    return " ".join(words[word] for word in by.split(" "))
 
 
 def _serves(lane: Lane, which: Which) -> bool:
@@ -105,8 +112,8 @@ def _matches(row: Row, which: Which) -> bool:
 
 def _pages(transaction: Transaction, which: Which, page: Page, size: int) -> Iterator[list[JobId]]:
     """Yield ids that may be selected, in order, so many at a time."""
-    if which.ids is not None:
-        given = sorted({id for id in which.ids if _is_beyond(id, page)}, reverse=page.newest)
+    if which.ids is not None or which.under is not None:
+        given = sorted({id for id in _named(transaction, which) if _is_beyond(id, page)}, reverse=page.newest)
         yield from (given[start : start + SIZE] for start in range(0, len(given), SIZE))
         return
     sources: list[Source] = [
@@ -125,6 +132,22 @@ def _pages(transaction: Transaction, which: Which, page: Page, size: int) -> Ite
         yield first
         roots = [id for id in roots if id not in first]
         last = first[-1]
+
+
+def _named(transaction: Transaction, which: Which) -> set[JobId]:
+    """Return the ids that a selection names: those given, the children of a job, or what is both."""
+    named = None if which.ids is None else set(which.ids)
+    if which.under is None:
+        return named or set()
+    [[stored]] = transaction.ask([["HMGET", "job", which.under]])
+    if stored is None:
+        return set()
+    record = decode_record(stored)
+    keys = [edge_key(which.under, place) for place in range(record.low, record.high)]
+    edges = zip(keys, transaction.get("edge", keys), strict=True)
+    under = [read_edge(key, found) for key, found in edges if found is not None]
+    children = {edge.before for edge in under if edge.kind is Kind.CHILD}
+    return children if named is None else children & named
 
 
 def _is_beyond(id: JobId, page: Page) -> bool:

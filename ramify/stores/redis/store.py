@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.errors import NewerSchema, StoreDown
 from ramify.graph.arrive import arrive, stored_befores
 from ramify.graph.fit import serves
@@ -27,7 +28,6 @@ from ramify.model import (
     Page,
     Result,
     Row,
-    Rule,
     Session,
     SessionId,
     Snapshot,
@@ -43,7 +43,7 @@ from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
-from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_result, word
+from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_limit, read_result, word
 from ramify.stores.redis.scripts import SCRIPTS
 from ramify.stores.redis.select import count_rows, select_edges, select_rows
 from ramify.stores.redis.tables import RedisTables
@@ -218,7 +218,7 @@ class Redis(Engine):
             self._lanes.learn(_read_lanes(lanes))
         transaction = Transaction(partial(self._ask_in_step, token), partial(self._pulse, token))
         tables = RedisTables(transaction, self._lanes, self._clock() if self._clock else float(now), self._lifelines)
-        tables.learn_limits({name.decode(): int(n) for name, n in _pairs(limits)})
+        tables.learn_limits({name.decode(): read_limit(rule) for name, rule in _pairs(limits)})
         tables.learn_counts({name.decode(): int(n) for name, n in _pairs(counts)})
         tables.last_entry = float(last[1]) if last else 0.0
         transaction.learn_lowest("order", first, not first)
@@ -389,14 +389,15 @@ class Redis(Engine):
 
     def info(self) -> Info:
         with self._reading() as tables:
-            commands: list[list[Word]] = [
-                ["HGETALL", "session"],
-                ["ZRANGE", "lease", 0, -1],
-                ["HGETALL", "limit"],
-                ["ZCARD", "order"],
-            ]
-            sessions, alive, limits, length = tables.transaction.ask(commands)
+            ask = tables.transaction.ask
+            names = ("session", "limit", "clock")
+            sessions, limits, clocks = ask([["HGETALL", key] for key in names])
+            leases, length = ask([["ZRANGE", "lease", 0, -1, "WITHSCORES"], ["ZCARD", "order"]])
             known = {id: msgspec.json.decode(about, type=Session) for id, about in _pairs(sessions)}
+            alive = {id: float(lease) for id, lease in sorted(_pairs(leases)) if id in known}
+            now = self._clock() if self._clock else float(self._view.call("TIME")[0])
+            cut = self._lifelines.is_cut
+            lost = [known[id].id for id in alive if alive[id] < now or cut(known[id].id, known[id].pid)]
             facts = {"store": "redis", "server": self._link.shown, "prefix": self._address.prefix}
             if self._server is not None:
                 facts |= {"version": self._server.version, "durability": self._server.level}
@@ -404,11 +405,17 @@ class Redis(Engine):
                 moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(self._restored)))
                 facts["restored"] = f"{moment}: the server had lost writes, so all sessions were ended"
             return Info(
-                [known[id] for id in sorted(alive) if id in known],
-                {name.decode(): Rule(int(n)) for name, n in sorted(_pairs(limits))},
+                [known[id] for id in alive],
+                {name.decode(): read_limit(rule) for name, rule in sorted(_pairs(limits))},
+                {name.decode(): float(moment) for name, moment in sorted(_pairs(clocks))},
                 length,
                 facts,
+                lost,
             )
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        with self._reading() as tables:
+            return tables.tasks(names)
 
     def snapshot(self) -> Snapshot:
         with self._write(durable=False) as opened:
@@ -454,6 +461,7 @@ def _is_alone(batch: Batch) -> bool:
     return (
         batch.into is None
         and batch.request is None
+        and batch.clock is None
         and not (batch.gates or batch.unless or batch.delays)
         and bool(batch.rows)
         and all(row.limit is None and row.due is None for row in batch.rows)

@@ -8,6 +8,7 @@ from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
     ENDED,
+    UNDONE,
     Batch,
     Claim,
     Edge,
@@ -19,10 +20,12 @@ from ramify.model import (
     Page,
     Progress,
     Row,
+    Session,
     SessionId,
     State,
     Value,
     Verb,
+    When,
     Which,
     is_good,
 )
@@ -30,6 +33,7 @@ from ramify.stores.redis.edges import ALL, PAGE
 from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lists import Lists
 from ramify.stores.redis.records import (
+    KEYS,
     Left,
     decode_left,
     edge_key,
@@ -135,6 +139,12 @@ class RedisTables(Lists):
         if root is None or root.state not in ENDED:
             return False
         return not any(self.transaction.counted_in("tally", f"{what} {tree}") for what in ("open", "out"))
+
+    def forgive(self, job: JobId) -> None:
+        for edge in self.edges_into(job, None, ALL):
+            if edge.kind is Kind.AFTER and (edge.verdict is None or edge.verdict in UNDONE):
+                edge.when = When.ENDED
+                self._give(edge, edge.verdict)
 
     # The three verbs of every job
 
@@ -293,6 +303,22 @@ class RedisTables(Lists):
                 self.transaction.put("result", step.job, encode(left))
 
     # Sessions
+
+    def running_on(self, host: str) -> list[Candidate]:
+        self.flush()
+        [flat] = self.transaction.ask([["HGETALL", "session"]])
+        known = [msgspec.json.decode(about, type=Session) for about in flat[1::2]]
+        here = {session.id for session in known if session.host == host}
+        running = [id for _, id in self.transaction.lowest(f"state:{State.RUNNING.value}", ALL)]
+        self._load(running)
+        rows = [(id, record) for id in running if (record := self._get(id)).session in here and not record.doomed]
+        return [(-record.priority, record.tree, id, self._lanes[record.lane]) for id, record in rows]
+
+    def reset(self) -> None:
+        self.transaction.drop([*KEYS, *[f"ready:{number}" for number in self._lanes]])
+        self._records.clear()
+        self._before.clear()
+        self._dirty.clear()
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         dead = {id for _, id in self.transaction.lowest("dead", ALL)}

@@ -28,6 +28,7 @@ class Writes:
         self.sorted: defaultdict[str, dict[str, float | None]] = defaultdict(dict)
         self.counts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.frees = False
+        self.dropped: list[str] = []
 
     def put(self, key: str, field: str, value: bytes | str | None) -> None:
         """Set a field, or delete it."""
@@ -53,6 +54,8 @@ class Writes:
         """
         if self.frees:
             yield ["ZREM", "line", ""]
+        for key in self.dropped:
+            yield ["UNLINK", key]
         yield from self._puts()
         yield from self._removals()
 
@@ -203,6 +206,12 @@ class Transaction(Writes):
             return self.sorted[key][member]
         [found] = self._ask([["ZSCORE", key, member]])
         return None if found is None else float(found)
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Forget all that was read and written, and delete these keys."""
+        for known in (self.hashes, self.sorted, self.counts, self._read, self._ranges, self._lows, self._pending):
+            known.clear()
+        self.dropped, self.frees = list(keys), True
 
     def ask(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Send reading commands, together; of what this step has written they know nothing."""

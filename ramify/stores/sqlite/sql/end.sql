@@ -2,11 +2,9 @@
 -- running jobs for each reported one: the report leads, the row is found by id.
 
 --: end
-UPDATE job SET state = o.state, session = NULL, ended = :now
-FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
-    json_extract(value, '$[2]') AS attempt FROM json_each(:outcomes)) AS o
-WHERE job.id = o.id AND +job.state = 'running' AND +job.session = :session AND job.attempt = o.attempt
-RETURNING job.id, job.attempt, job.lasts, job.cancelled
+UPDATE job SET state = ?, session = NULL, ended = ?
+WHERE id IN (SELECT value FROM json_each(?)) AND attempt = ? AND +session = ? AND +state = 'running'
+RETURNING id, attempt, lasts, cancelled
 
 --: no deadline
 UPDATE job SET deadline = NULL WHERE id = ?
