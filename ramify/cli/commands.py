@@ -11,6 +11,7 @@ import ramify
 from ramify.cli.change import cancel, retry
 from ramify.cli.doctor import doctor
 from ramify.cli.info import info
+from ramify.cli.log import log
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
@@ -32,7 +33,7 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (worker, run, info, tree, result, cancel, retry, doctor):
+for command in (worker, run, info, tree, result, log, cancel, retry, doctor):
     commands.command()(command)
 
 

@@ -2,9 +2,12 @@
 
 import sys
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
@@ -18,6 +21,7 @@ from ramify.model import (
     JobId,
     Kind,
     Lane,
+    Line,
     Page,
     Payload,
     Progress,
@@ -33,7 +37,7 @@ from ramify.model import (
     Which,
     Work,
 )
-from ramify.stores.protocol import LEASE
+from ramify.stores.protocol import LEASE, LOG
 from ramify.stores.tables import Place
 
 _ALL: Final = sys.maxsize
@@ -47,6 +51,7 @@ class MemoryTables:
         self.by_id: dict[JobId, Row] = {}
         self.payloads: dict[JobId, Payload] = {}
         self.results: dict[JobId, Result] = {}
+        self.lines: dict[JobId, deque[Line]] = {}
         self.edges_by_place: dict[Place, Edge] = {}
         self.into: dict[JobId, list[int]] = {}
         self.out: dict[JobId, list[Place]] = {}
@@ -103,6 +108,7 @@ class MemoryTables:
             self._unindex(self.by_id.pop(id))
             self.payloads.pop(id, None)
             self.results.pop(id, None)
+            self.lines.pop(id, None)
         gone = set(ids)
         self.work = {key: work for key, work in self.work.items() if work.job not in gone}
         self.marks = {mark: left for mark, jobs in self.marks.items() if (left := jobs - gone)}
@@ -266,6 +272,12 @@ class MemoryTables:
             if step.job in self.by_id and self.by_id[step.job].session == session:
                 result = self.results.setdefault(step.job, Result(step.job))
                 result.percent, result.status = step.percent, step.status
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        for line in lines:
+            if line.job in self._running and self.by_id[line.job].session == session:
+                log = self.lines.setdefault(line.job, deque(maxlen=LOG))
+                log.append(replace(line, number=log[-1].number + 1 if log else 1))
 
     # The worklist
 
