@@ -34,6 +34,8 @@ def open_existing(url: str | None) -> Ramify:
     parts = urlsplit(found)
     if parts.scheme == "memory":
         raise BadStore("a memory: store lives in one process only, so there is nothing to see from another")
+    if parts.scheme == "dir" and not os.path.exists(os.path.join(parts.path, "ramify.json")):
+        raise BadStore(f"there is no queue at {found} yet; --url names another, `ramify run` makes one")
     if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
         raise BadStore(f"there is no store at {found} yet; --url names another, `ramify run` makes one")
     return Ramify(found)

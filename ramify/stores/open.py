@@ -3,13 +3,15 @@
 from urllib.parse import parse_qsl, urlsplit
 
 from ramify.errors import BadStore
+from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
 
 
 def open_store(url: str) -> Store:
-    """Open the store at `url`: `memory:`, `sqlite:///path` (`?durability=fast` trades the last commits for speed).
+    """Open the store at `url`: `memory:`, `sqlite:///path` or `dir:///path`
+    (`?durability=fast` trades the last commits for speed).
 
     Raise `BadStore` for an address that is none, or for something else that lies there.
     """
@@ -19,16 +21,30 @@ def open_store(url: str) -> Store:
         return Memory()
     if parts.scheme == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
-    raise BadStore(f"{url!r} is not the address of a store; use sqlite:///path/to/file.db or memory:")
+    if parts.scheme == "dir":
+        return _open_directory(url, parts.netloc, parts.path, options)
+    raise BadStore(
+        f"{url!r} is not the address of a store; use sqlite:///path/to/file.db, dir:///path/to/directory or memory:"
+    )
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:
     if host or not path.strip("/"):
         raise BadStore(f"{url!r} names no file; write sqlite:///jobs.db, or sqlite:////var/jobs.db from the root")
+    # As elsewhere: three slashes begin a relative path, four an absolute one.
+    return Sqlite(path[1:], durability=_read_durability(url, options))
+
+
+def _open_directory(url: str, host: str, path: str, options: dict[str, str]) -> Directory:
+    if host or not path.strip("/"):
+        raise BadStore(f"{url!r} names no directory; write dir:///mnt/queue, or dir:queue from the working directory")
+    return Directory(path, durability=_read_durability(url, options))
+
+
+def _read_durability(url: str, options: dict[str, str]) -> str:
     durability = options.pop("durability", "full")
     if durability not in ("full", "fast"):
         raise BadStore(f"durability={durability} in {url!r}: it is 'full' or 'fast'")
     if options:
         raise BadStore(f"{url!r} has unknown options: {', '.join(sorted(options))}; there is 'durability'")
-    # As elsewhere: three slashes begin a relative path, four an absolute one.
-    return Sqlite(path[1:], durability=durability)
+    return durability

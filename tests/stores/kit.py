@@ -47,6 +47,7 @@ from ramify.node import AnyNode, Node, Ref
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.sqlite import Sqlite
+from tests.directory.kit import Broken, open_directory
 
 EVERYTHING: Final = 1_000_000
 STEPS: Final = 10_000
@@ -67,10 +68,6 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
-
-
-class Broken(Exception):
-    """What a broken connection raises."""
 
 
 class Connection(sqlite3.Connection):
@@ -110,10 +107,11 @@ def open_sqlite(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
 STORES: Final[dict[str, Callable[[Path, Clock, int], Store]]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
+    "directory": open_directory,
 }
 """Every store; a new one is added here."""
 
-LASTING: Final = frozenset({"sqlite"})
+LASTING: Final = frozenset({"sqlite", "directory"})
 """Those whose jobs are still there when the store is opened again."""
 
 

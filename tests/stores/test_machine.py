@@ -54,7 +54,7 @@ from ramify.model import (
     Which,
 )
 from ramify.stores.protocol import Store
-from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Connection, Names, comparable
+from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Names, comparable
 from tests.stores.trees import QUEUES, TASKS, forests
 
 MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -564,9 +564,10 @@ def _move(which: Which, verb: Verb, failure: Failure | None, store: Store) -> in
     return store.move(which, verb, failure)
 
 
-def _connection(store: Store) -> Connection | None:
+def _connection(store: Store) -> Any:
+    """Return what of a store can be made to break."""
     file = getattr(store, "_file", None)
-    return file.connection if file else None
+    return getattr(store, "_disk", None) or (file.connection if file else None)
 
 
 def _plain(reply: Any) -> Any:
