@@ -1,7 +1,9 @@
 """What tests of the directory store are written with: disks that break, lie or remember, and stores on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ramify.stores.directory import Directory
 from ramify.stores.directory.disk import Disk
@@ -18,7 +20,8 @@ class Breaking(Disk):
 
     def make(self, name: str, text: bytes, sync: bool = False) -> float:
         """Write a new file, or break."""
-        self._count()
+        if name.startswith("tmp/") and name.count("/") == 1:  # what is shown to people is no part of a step
+            self._count()
         return super().make(name, text, sync)
 
     def link(self, old: str, new: str) -> None:
@@ -38,3 +41,13 @@ def open_directory(folder: Path, clock: Callable[[], float], slice: int) -> Dire
     return Directory(
         str(folder / "queue"), durability="fast", clock=clock, lease_clock=clock, slice=slice, disk=Breaking
     )
+
+
+@contextmanager
+def opened(path: Path, **options: Any) -> Iterator[Directory]:
+    """Open a queue for the length of a block, without waiting for the disk."""
+    store = Directory(str(path), **{"durability": "fast", **options})
+    try:
+        yield store
+    finally:
+        store.close()

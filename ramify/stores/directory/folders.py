@@ -19,6 +19,9 @@ from ramify.stores.protocol import LOG
 from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.statements import SQL
 
+AT_ONCE: Final = 300
+"""Jobs of a tree that appear by one rename; those of a larger one follow."""
+
 MARKS: Final = {"out": "  ", "err": "! "}
 """How lines of `output` begin."""
 
@@ -63,8 +66,8 @@ class Folders:
     def _make_tree(self, root: Row, path: str) -> None:
         """Make the directories of a whole tree aside, and put them in their place by one rename."""
         aside = f"tmp/{os.urandom(8).hex()}"
-        # Those above come first; what is more than a page is shown when it changes, or when there is time.
-        for row in self._replica.select(Which(tree=root.tree), Page(newest=True)):
+        # Those above come first; what is more than that is shown when it changes, or when there is time.
+        for row in self._replica.select(Which(tree=root.tree), Page(size=AT_ONCE, newest=True)):
             place = self._replica.folder(row.id)
             if place is not None:
                 self._make(aside + place.removeprefix(path), row)

@@ -57,8 +57,10 @@ class Journal:
     # Reading
 
     def start(self) -> list[Change] | None:
-        """Go to the newest checkpoint that is whole and return it; None at the beginning of all."""
+        """Go to the newest checkpoint that is whole and lies ahead, and return it; None if there is none."""
         for name in reversed(self._disk.list("checkpoints")):
+            if not name.isdecimal() or int(name) <= self.number:
+                continue
             with suppress(FileNotFoundError):  # an old one, which somebody removes
                 text = self._disk.read(f"checkpoints/{name}")
                 found = record.read(text)
@@ -69,8 +71,6 @@ class Journal:
                     self.number, self.token, self.time = head.number, head.token, head.time
                     self.since, self._size, self._newest = 0, max(LEAST, len(text)), name
                     return found.changes
-        self.number, self.token, self.time, self.since = 0, "", 0.0, 0
-        self._soft.clear()
         return None
 
     def next(self) -> Record | None:
@@ -88,18 +88,6 @@ class Journal:
             if found is not None:
                 self._advance(found.head)
                 return found
-
-    def await_next(self) -> None:
-        """Wait until the next name, which is known to be taken, can be seen: a network file system may be late."""
-        until = time.monotonic() + PATIENCE
-        while not self._disk.exists(name_of(self.number + 1)):
-            if time.monotonic() > until:
-                raise StoreDown(
-                    f"{self._disk.path}: record {self.number + 1} is there and cannot be seen; is it mounted?"
-                )
-            time.sleep(0.002)
-            with suppress(FileNotFoundError):
-                self._disk.list(folder_of(self.number + 1))  # a directory that is opened anew is looked at anew
 
     def has_next(self) -> bool:
         """Tell whether there is a record that was not looked at."""
@@ -162,11 +150,25 @@ class Journal:
             self._disk.link(made, name_of(number))
         except OSError as error:
             # It may be ours: a network file system repeats a call whose answer was lost, and reports the second.
+            if isinstance(error, FileExistsError):
+                self._await_next()
             if self._is_ours(number, token):
                 return
             if isinstance(error, FileExistsError):
                 raise Conflict from None
             raise
+
+    def _await_next(self) -> None:
+        """Wait until the next name, which is known to be taken, can be seen: a network file system may be late."""
+        until = time.monotonic() + PATIENCE
+        while not self._disk.exists(name_of(self.number + 1)):
+            if time.monotonic() > until:
+                raise StoreDown(
+                    f"{self._disk.path}: record {self.number + 1} is there and cannot be seen; is it mounted?"
+                )
+            time.sleep(0.002)
+            with suppress(FileNotFoundError):
+                self._disk.list(folder_of(self.number + 1))  # a directory that is opened anew is looked at anew
 
     def _is_ours(self, number: int, token: str) -> bool:
         try:

@@ -14,6 +14,9 @@ from ramify.stores.directory.disk import Disk
 LOSSES: Final = 3
 """So many times a step is beaten before it asks the others to wait."""
 
+LONG: Final = 0.2
+"""Seconds after which it asks at the first loss: it is a long step."""
+
 LONGEST: Final = 2.0
 """Seconds that others wait for somebody's turn to end; then he is taken for dead."""
 
@@ -63,13 +66,13 @@ class Turn:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._losses = 0
+        self._losses, self._began = 0, time.monotonic()
         self._name = ""
 
     def lost(self) -> None:
         """Note that somebody else was first; after some times ask the others to wait."""
         self._losses += 1
-        if self._losses == LOSSES:
+        if not self._name and (self._losses >= LOSSES or time.monotonic() - self._began > LONG):
             self._name = f"queue/{os.urandom(8).hex()}"
             with suppress(OSError):
                 self._disk.make(self._name, b"")

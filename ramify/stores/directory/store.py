@@ -20,7 +20,7 @@ from ramify.model import Exchange, Info, JobId, Line, Outcome, Session, SessionI
 from ramify.stores.directory.disk import Disk
 from ramify.stores.directory.folders import Folders
 from ramify.stores.directory.inbox import Inbox
-from ramify.stores.directory.journal import Behind, Conflict, Journal, damaged
+from ramify.stores.directory.journal import PATIENCE, Behind, Conflict, Journal, damaged
 from ramify.stores.directory.queue import Queue
 from ramify.stores.directory.replica import Replica
 from ramify.stores.directory.sessions import Sessions
@@ -126,11 +126,7 @@ class Directory(Sqlite):
             with self._replica.step(now) as changes:
                 yield self._replica
                 if changes:
-                    try:
-                        written = self._journal.commit(now, changes, durable)
-                    except Conflict:
-                        self._journal.await_next()
-                        raise
+                    written = self._journal.commit(now, changes, durable)
             if changes:
                 self._ahead = written - time.monotonic()
                 self._show()
@@ -159,27 +155,27 @@ class Directory(Sqlite):
 
     # Following the journal
 
-    def _begin(self) -> None:
-        """Begin with the newest checkpoint."""
+    def _begin(self) -> bool:
+        """Go on from the newest checkpoint; return False if none lies ahead."""
         tables = self._journal.start()
-        self._replica.load(tables or [])
+        if tables is None:
+            return False
+        self._replica.load(tables)
+        return True
 
     def _catch_up(self) -> None:
         """Do what others did since the last look."""
-        for _ in range(100):
+        until = time.monotonic() + PATIENCE
+        while True:
             try:
                 while (found := self._journal.next()) is not None:
                     self._replica.apply(found)
-            except Behind:
-                before = self._journal.number
-                self._begin()
-                if self._journal.number > before:
-                    continue
-                time.sleep(0.01)  # a stale listing
-                continue
-            else:
                 return
-        raise damaged(self._disk)
+            except Behind:
+                while not self._begin():  # there is one, which a stale listing does not show yet
+                    if time.monotonic() > until:
+                        raise damaged(self._disk) from None
+                    time.sleep(0.01)
 
     def _show(self) -> None:
         """Show people some of what our steps changed, and now and then write a checkpoint.
