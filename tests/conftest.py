@@ -10,10 +10,14 @@ from ramify import Ramify
 TASKS = ("tests.face.tasks", "tests.requirements.r1_tasks")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "directory"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db?durability=fast"
+    return {
+        "memory": "memory:",
+        "sqlite": f"sqlite:///{tmp_path}/jobs.db?durability=fast",
+        "directory": f"dir://{tmp_path}/queue?durability=fast",
+    }[str(request.param)]
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from ramify.stores.directory import Directory, journal
 from ramify.stores.directory.disk import Disk
 from tests.directory.kit import opened
 from tests.sqlite.kit import done, planned, session
-from tests.stores.kit import leaf, series, tree
+from tests.stores.kit import MEMORY, leaf, series, tree
 
-MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
 SHOWN: Final = ("jobs/", "sessions/", "tmp/gone-", "queue/")
 """What is only for people, or for the living."""
 

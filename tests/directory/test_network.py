@@ -13,9 +13,8 @@ from ramify.graph.check import find_violations
 from ramify.model import ENDED, Outcome, Page, Want, Which
 from ramify.stores.directory import Directory, journal
 from ramify.stores.directory.disk import Disk
-from tests.directory.test_crash import MEMORY
 from tests.sqlite.kit import done, planned, session
-from tests.stores.kit import leaf, series, tree
+from tests.stores.kit import MEMORY, leaf, series, tree
 
 
 class Remote(Disk):

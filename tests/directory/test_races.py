@@ -28,13 +28,6 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "ledger")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """An empty queue."""
-    with opened(tmp_path / "queue"):
-        return tmp_path / "queue"
-
-
 def drain(number: int, path: Path, ledger: Ledger, total: int) -> None:
     """Work until everything is done, a few jobs at a time."""
     with opened(path) as store:

@@ -50,6 +50,8 @@ from ramify.stores.sqlite import Sqlite
 from tests.directory.kit import Broken, open_directory
 
 EVERYTHING: Final = 1_000_000
+MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""A folder that needs no disk: what is durable is another test's question."""
 STEPS: Final = 10_000
 """More than any test's worklist takes."""
 VALUE: Final = Value(b"1")

@@ -54,11 +54,9 @@ from ramify.model import (
     Which,
 )
 from ramify.stores.protocol import Store
-from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Names, comparable
+from tests.stores.kit import FAILURE, LASTING, MEMORY, STORES, VALUE, Broken, Clock, Names, comparable
 from tests.stores.trees import QUEUES, TASKS, forests
 
-MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""A folder that needs no disk: what is durable is another test's question."""
 LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only")
 VERBS: Final = (Verb.CANCEL, Verb.CANCEL, Verb.RETRY, Verb.RETRY, Verb.HOLD, Verb.RELEASE, Verb.RELEASE, Verb.PURGE)
 Act = Callable[[Store], Any]

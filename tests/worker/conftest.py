@@ -75,10 +75,14 @@ class Place:
         return root
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "directory"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A place with an empty store of each kind."""
-    url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db?durability=fast"
+    url = {
+        "memory": "memory:",
+        "sqlite": f"sqlite:///{tmp_path}/jobs.db?durability=fast",
+        "directory": f"dir://{tmp_path}/queue?durability=fast",
+    }[str(request.param)]
     store = open_store(url)
     yield Place(store, url)
     store.close()

@@ -39,10 +39,16 @@ class Disk:
                 if isinstance(error, FileNotFoundError | PermissionError) or not self._is_odd(folder, last):
                     raise
                 return b""
-        with open(file, "rb", buffering=0) as opened:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
+        try:
+            about = os.fstat(file)
+            if not stat.S_ISREG(about.st_mode):
                 return b""
-            return opened.readall() or b""
+            text = os.read(file, about.st_size + 1)
+            while more := os.read(file, 1 << 20):
+                text += more
+            return text
+        finally:
+            os.close(file)
 
     def exists(self, name: str) -> bool:
         """Tell whether there is anything of this name."""

@@ -5,6 +5,8 @@ the next checkpoint, or whoever changes the job again.
 """
 
 import os
+import stat
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -19,8 +21,9 @@ from ramify.stores.protocol import LOG
 from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.statements import SQL
 
-AT_ONCE: Final = 300
-"""Jobs of a tree that appear by one rename; those of a larger one follow."""
+AT_ONCE: Final = 1000
+IN_TIME: Final = 0.1
+"""A tree appears by one rename; of a large one as many jobs as are made in so many seconds, the others follow."""
 
 MARKS: Final = {"out": "  ", "err": "! "}
 """How lines of `output` begin."""
@@ -35,21 +38,32 @@ class Folders:
 
     def show(self, jobs: Sequence[JobId]) -> None:
         """Bring the directories of these jobs up to date."""
-        rows = self._replica.rows(jobs)
-        trees: set[JobId] = set()
-        for row in sorted(rows, key=lambda row: row.id, reverse=True):  # those above come first
-            if row.tree in trees or (path := self._replica.folder(row.id)) is None:
+        made: set[JobId] = set()
+        for row in sorted(self._replica.rows(jobs), key=lambda row: row.id, reverse=True):  # those above come first
+            path = self._replica.folder(row.id)
+            if path is None or row.id in made:
                 continue
-            if row.parent is None and not self._disk.exists(f"jobs/{path}"):
-                self._make_tree(row, path)
-                trees.add(row.tree)
-                continue
-            try:
-                self._disk.change(f"jobs/{path}/state", _state(row))
-            except FileNotFoundError:
-                self._make(f"jobs/{path}", row)
-            if row.state in ENDED:
-                self._show_end(f"jobs/{path}", row)
+            with suppress(OSError):  # something else stands there, or the disk is full: what is shown is no fact
+                if row.parent is None and self._is_free(f"jobs/{path}"):
+                    made |= self._make_tree(row, path)
+                    continue
+                try:
+                    self._disk.change(f"jobs/{path}/state", _state(row))
+                except FileNotFoundError:
+                    self._make_with_those_above(row)
+                if row.state in ENDED:
+                    self._show_end(f"jobs/{path}", row)
+
+    def _is_free(self, place: str) -> bool:
+        """Tell whether there is no directory of this name; what else stands there is put aside."""
+        try:
+            about = self._disk.look(place)
+        except FileNotFoundError:
+            return True
+        if stat.S_ISDIR(about.st_mode):
+            return False
+        self._disk.rename(place, f"refused/{place.replace('/', '-')}-{os.urandom(4).hex()}")
+        return True
 
     def forget(self, paths: Sequence[str]) -> None:
         """Take the directories of trees away; `clean` removes them."""
@@ -63,18 +77,35 @@ class Folders:
             if name.startswith("gone-") and not self._disk.remove_tree(f"tmp/{name}", until):
                 return
 
-    def _make_tree(self, root: Row, path: str) -> None:
-        """Make the directories of a whole tree aside, and put them in their place by one rename."""
-        aside = f"tmp/{os.urandom(8).hex()}"
-        # Those above come first; what is more than that is shown when it changes, or when there is time.
+    def _make_tree(self, root: Row, path: str) -> set[JobId]:
+        """Make the directories of a tree aside, and put them in their place by one rename; return whose they are."""
+        aside, until = f"tmp/{os.urandom(8).hex()}", time.monotonic() + IN_TIME
+        made: set[JobId] = set()
+        # Those above come first.
         for row in self._replica.select(Which(tree=root.tree), Page(size=AT_ONCE, newest=True)):
             place = self._replica.folder(row.id)
-            if place is not None:
+            if time.monotonic() > until or place is None:
+                break
+            with suppress(FileNotFoundError):  # a later job of one that is not made yet
                 self._make(aside + place.removeprefix(path), row)
+                made.add(row.id)
         try:
             self._disk.rename(aside, f"jobs/{path}")
         except OSError:  # somebody else made it
             self._disk.remove_tree(aside)
+        return made
+
+    def _make_with_those_above(self, row: Row) -> None:
+        """Make the directory of a job, and those it stands in as far as they are missing."""
+        missing = [row]
+        while (above := missing[-1].parent) is not None:
+            path = self._replica.folder(above)
+            if path is None or self._disk.exists(f"jobs/{path}"):
+                break
+            missing += self._replica.rows([above])
+        for one in reversed(missing):
+            if (path := self._replica.folder(one.id)) is not None:
+                self._make(f"jobs/{path}", one)
 
     def _make(self, path: str, row: Row) -> None:
         if path.rpartition("/")[0].endswith("/deep"):
@@ -119,7 +150,8 @@ class Folders:
                 continue
             if not self._disk.exists(f"jobs/{path}"):
                 self.show([self._replica.rows([job])[0].tree, job])
-            self._append(f"jobs/{path}", job, said)
+            with suppress(FileNotFoundError, NotADirectoryError):  # somebody put something else in its place
+                self._append(f"jobs/{path}", job, said)
 
     def _append(self, path: str, job: JobId, lines: Sequence[Line]) -> None:
         if job not in self._lengths:

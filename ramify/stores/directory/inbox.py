@@ -4,6 +4,7 @@ Each becomes one job of `ramify:plan`, whose argument is the document; the worke
 it fails that job with the path to it. The job's `request` names the very file, so it is taken in once.
 """
 
+import stat
 from contextlib import suppress
 from typing import Any, Final
 
@@ -63,6 +64,8 @@ class Inbox:
 
     def _read(self, name: str) -> Batch:
         about = self._disk.look(f"inbox/{name}")
+        if not stat.S_ISREG(about.st_mode):
+            raise RamifyError("it is no plain file")
         text = self._disk.read(f"inbox/{name}")
         if len(text) > MOST:
             raise RamifyError(f"a document is at most {MOST:,} bytes, not {len(text):,}")
