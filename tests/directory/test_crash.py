@@ -219,7 +219,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "n", [300, pytest.param(12_000, marks=[pytest.mark.storm, pytest.mark.timeout(3600)])], ids=["quick", "full"]
+    "n", [200, pytest.param(12_000, marks=[pytest.mark.storm, pytest.mark.timeout(3600)])], ids=["quick", "full"]
 )
 def test_every_state_after_a_power_cut_goes_on(quick: None, n: int) -> None:
     """Of thousands of states that a power cut may leave, each has all that was acknowledged, and ends all jobs."""

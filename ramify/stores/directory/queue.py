@@ -47,7 +47,9 @@ class Queue:
                 until = until or now + LONGEST
                 if now > until:
                     for name in self._disk.list("queue"):
-                        self._disk.remove(f"queue/{name}")
+                        with suppress(OSError):
+                            self._disk.remove(f"queue/{name}")
+                    self._changed = self._disk.look("queue").st_mtime_ns  # what cannot be removed is no one's turn
                     return
                 time.sleep(0.002)
 
