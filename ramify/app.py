@@ -7,25 +7,30 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import ModuleType, TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from ramify import project
-from ramify.build import Given, job
+from ramify.build import Given, group, job, spread
+from ramify.completed import Completed
+from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.handle import Job
 from ramify.ids import is_id, make_ids
+from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
+from ramify.stores.address import find_open_door, mask
 from ramify.stores.open import open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
 from ramify.tasks import Tasks
-from ramify.worker import inline
-from ramify.worker.claimed import Claimed
-from ramify.worker.loop import Worker
+
+if TYPE_CHECKING:  # what runs jobs is loaded by who does: most programs only enqueue and look
+    from ramify.worker.claimed import Claimed
+    from ramify.worker.loop import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,17 +41,18 @@ B = TypeVar("B")
 class Ramify:
     """A store of jobs, and the modules whose functions may run in this process.
 
-    Without `url` it is that of `$RAMIFY_URL`, `ramify.toml` or `pyproject.toml`, else `sqlite:///ramify.db`. With
-    `tasks=["__main__"]` a script that runs its jobs itself may use functions of its own.
+    What is not said here comes from the settings: `$RAMIFY_URL`, `ramify.toml` or `pyproject.toml`, else
+    `sqlite:///ramify.db`. With `tasks=["__main__"]` a script that runs its jobs itself may use functions of its own.
     """
 
     def __init__(self, url: str | None = None, *, tasks: Sequence[str | ModuleType] = ()) -> None:
         modules = [tasks] if isinstance(tasks, str) else tasks
         names = [module if isinstance(module, str) else module.__name__ for module in modules]
-        settings = read_settings(url, names)
-        self.url = settings.url
-        self.store: Store = open_store(settings.url)
-        self.tasks = Tasks(settings.tasks)
+        self.settings = read_settings(url=url, tasks=names)
+        self.url = self.settings.url
+        self.store: Store = open_store(self.url)
+        self.tasks = Tasks(self.settings.tasks)
+        self._known = Known(self.store, self.tasks.modules)
         self._claimed: list[Claimed] = []
 
     @overload
@@ -78,8 +84,10 @@ class Ramify:
         as all arguments of a function are the function's. Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue`
         naming the mistake and where it is.
         """
-        node = _read(what, args, kwargs)
-        batch = plan(sketch([node]), make_ids)
+        node = self._spread(_read(what, args, kwargs))
+        flats = sketch([node])
+        self._known.prepare(flats)
+        batch = plan(flats, make_ids)
         if not isinstance(what, str) and not callable(what):
             batch.request = kwargs.get("request")
         self._refuse_main(batch)
@@ -89,7 +97,7 @@ class Ramify:
     def job(self, id: JobId) -> Job[Any]:
         """Return the job of this id. Raise `NotFound` if there is none."""
         if not is_id(id) or not self.store.jobs(Which(ids=(id,))):
-            raise NotFound(f"there is no job {id!r} in {self.url}")
+            raise NotFound(f"there is no job {id!r} in {mask(self.url)}")
         return Job(self.store, id)
 
     def jobs(
@@ -122,37 +130,52 @@ class Ramify:
         for _ in wait_for(self.store, [each.id for each in jobs], timeout):
             pass
 
-    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Iterator[Job[T]]:
-        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not."""
-        by_id = {each.id: each for each in jobs}
-        return (by_id[row.id] for row in wait_for(self.store, list(by_id), timeout))
+    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Completed[T]:
+        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not.
+
+        In a coroutine, `async for` does not block the event loop.
+        """
+        return Completed(self.store, jobs, timeout)
 
     def worker(
         self,
         *,
-        children: int = 2,
-        queues: Sequence[str] = ("default",),
-        multiprocessing: bool = False,
-        grace: float = 30.0,
-        burst: bool = False,
-    ) -> Worker:
-        """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left."""
+        children: int | None = None,
+        queues: Sequence[str] | None = None,
+        multiprocessing: bool | None = None,
+        grace: float | None = None,
+        burst: bool | None = None,
+        units: int | None = None,
+    ) -> "Worker":
+        """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left.
+
+        What is not said here is as the settings say: by default a process for each CPU, and the queue `default`.
+        `units` are those of this host: the jobs that all its workers run together take no more.
+        """
+        from ramify.worker.loop import Worker
+
+        settings = self.settings
         return Worker(
             self.store,
             self.tasks.modules,
-            children=children,
-            queues=queues,
-            multiprocessing=multiprocessing,
-            grace=grace,
-            burst=burst,
+            children=settings.count_children() if children is None else children,
+            queues=settings.queues if queues is None else queues,
+            multiprocessing=settings.multiprocessing if multiprocessing is None else multiprocessing,
+            grace=settings.grace if grace is None else grace,
+            burst=settings.burst if burst is None else burst,
+            units=settings.units if units is None else units,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
         """Run the next job in this process; return whether there was one."""
+        from ramify.worker import inline
+
         return inline.run_one(self.store, self.tasks, queues)
 
     def run_until_empty(self, queues: Sequence[str] = ("default",)) -> int:
         """Run jobs in this process until none is left that could run here; return how many ran."""
+        from ramify.worker import inline
+
         return inline.run_until_empty(self.store, self.tasks, queues)
 
     def claim(self, queues: Sequence[str] = ("default",)) -> Job[Any] | None:
@@ -160,6 +183,8 @@ class Ramify:
 
         A thread keeps it ours until then. `close` gives back what was not executed.
         """
+        from ramify.worker.claimed import Claimed
+
         claimed = Claimed.take(self.store, self.tasks, queues)
         if claimed is None:
             return None
@@ -167,13 +192,25 @@ class Ramify:
         return Job(self.store, claimed.id, execute=claimed.execute)
 
     def check(self) -> list[str]:
-        """Return what is wrong, in sentences: modules without tasks, and jobs that this program cannot run."""
+        """Return what is wrong, in sentences: an open door, modules without tasks, needs that cannot be met, and jobs
+        that this program cannot run.
+        """
         names = self.tasks.names()
-        wrong = [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
+        wrong = [warning] if (warning := find_open_door(self.url)) else []
+        wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
                 wrong.append(f"{n} ready {'job' if n == 1 else 'jobs'} of {task}, which is not served here")
-        return wrong
+        return wrong + find_wrong(self.store, self.tasks)
+
+    def deploy(self, *, reset: bool = False) -> list[str]:
+        """Write what the tasks of this app say of themselves into the store; jobs stay. With `reset`, first forget
+        everything there: jobs, limits, tasks.
+
+        Return what is wrong with them, in sentences. Raise `Cycle` if they need each other, `BadNode` if a need asks
+        for an argument that there is not; then nothing was done.
+        """
+        return deploy(self.store, self.tasks, reset)
 
     def purge(self, *, older_than: float | timedelta) -> int:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
@@ -197,6 +234,40 @@ class Ramify:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        import asyncio  # only where there is a loop: see `Job._wait`
+
+        await asyncio.to_thread(self.close)
+
+    def _spread(self, node: AnyNode) -> AnyNode:
+        """Return the jobs of one whose function is not here, if an argument is "ALL" and its task was so deployed."""
+        if node.task is None or node.function is not None or node.children:
+            return node
+        task = self._known.find(node.task)
+        if task is None or not task.fan_out:
+            return node
+        names, kwargs = [parameter.name for parameter in task.parameters], dict(node.kwargs or {})
+        picks = spread(task.fan_out, task.parameters, {**dict(zip(names, node.args, strict=False)), **kwargs})
+        if picks == [{}]:
+            return node
+        return group(
+            *(
+                Node[Any](
+                    node.task,
+                    tuple(picked.get(at, value) for at, value in zip(names, node.args, strict=False)),
+                    {name: picked.get(name, value) for name, value in kwargs.items()},
+                    (),
+                    node.how,
+                )
+                for picked in picks
+            )
+        )
 
     def _refuse_main(self, batch: Batch) -> None:
         """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""

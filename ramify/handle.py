@@ -3,23 +3,27 @@
 What a job ended with is put into words in `ended.py`, results are brought back to their types in `restore.py`.
 """
 
-import asyncio
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from ramify.context import running
 from ramify.ended import error_of, read_failure
-from ramify.errors import AlreadyReleased, BadNode, Changed, WouldDeadlock
+from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
+from ramify.explain import Reason, explain
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
-from ramify.model import Batch, Edge, Failure, JobId, Kind, Line, Result, Row, State, Verb, When, Which
+from ramify.known import Known
+from ramify.model import Batch, Edge, Failure, JobId, Kind, Line, Result, Row, State, Step, Verb, When, Which
 from ramify.node import AnyNode, Ref
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
 from ramify.stores.protocol import Store
 from ramify.stores.read import name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for
+
+DEPTH: Final = 6
+"""So many levels of a tree are drawn."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -87,7 +91,7 @@ class Job(Ref[T_co], Generic[T_co]):
         return value
 
     def __await__(self) -> Generator[Any, None, T_co]:
-        return asyncio.to_thread(self.result).__await__()
+        return self._wait().__await__()
 
     def execute(self) -> None:
         """Run a job that `Ramify.claim` returned, in this process, and report how it ended."""
@@ -125,15 +129,23 @@ class Job(Ref[T_co], Generic[T_co]):
         Return those that made it so but lie in other trees: they are left alone, and may be retried themselves.
         """
         row = self._row()
-        others = self._find_outside(row)
+        asks_anew = row.grown and row.step is Step.RUN  # its needs, which lie in trees of their own
+        others = [] if asks_anew else self._find_outside(row)
         self._move(Verb.RETRY)
         return [Job(self._store, id) for id in others]
 
+    def explain(self) -> Reason:
+        """Return why the job does not run, or ended as it did: the first reason, in words, and what mends it."""
+        return explain(self._store, self.id)
+
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
+        known = Known(self._store)
         while True:
             row = self._require_held()
-            batch = plan(sketch(nodes), make_ids, read_into(self._store, row))
+            flats = sketch(nodes)
+            known.prepare(flats)
+            batch = plan(flats, make_ids, read_into(self._store, row))
             try:
                 aliases = self._store.add(batch)
             except Changed:  # somebody else added in between
@@ -158,6 +170,29 @@ class Job(Ref[T_co], Generic[T_co]):
         """Return the job and all under it as a project dictionary with `id`, `status`, and `result` or `error`."""
         return snapshot(self._store, self._row())
 
+    # Drawing takes libraries that most programs never need, so they are loaded when something is drawn.
+
+    def draw(self, depth: int = DEPTH) -> str:
+        """Return the job and `depth` levels under it as text, siblings alike folded, as `ramify tree` shows them."""
+        from ramify.picture import draw_text
+
+        return draw_text(self._store, self._row(), depth)
+
+    def mermaid(self, depth: int = DEPTH) -> str:
+        """Return the same as a Mermaid graph of at most some 200 nodes: `-->` is for children, `-.->` for `after`."""
+        from ramify.picture import draw_mermaid
+
+        return draw_mermaid(self._store, self._row(), depth)
+
+    def _repr_html_(self) -> str | None:
+        """Return the picture that a notebook shows; None if the job is not stored (any more)."""
+        from ramify.picture import draw_html
+
+        try:
+            return draw_html(self._store, self._row(), DEPTH)
+        except NotFound:
+            return None
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.id == self.id
 
@@ -166,6 +201,17 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"<job {self.id}>"
+
+    async def _wait(self) -> T_co:
+        # Who awaits has loaded asyncio already; for all others it would be a fifth of what `import ramify` takes.
+        import asyncio
+
+        from ramify.awaited import each_end
+
+        await asyncio.to_thread(self._refuse_deadlock)
+        async for _ in each_end(self._store, [self.id], None):
+            pass
+        return await asyncio.to_thread(self.result, 0)
 
     def _row(self) -> Row:
         return read_row(self._store, self.id)

@@ -3,6 +3,7 @@
 Data is never code: a name that comes out of a store selects one of these functions or nothing.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,9 @@ class Tasks:
         function = self._load().get(name)
         if function is None:
             served = ", ".join(self.modules) or "none"
-            raise BadTask(f"{name} is not a function of the modules that are served here ({served})")
+            close = difflib.get_close_matches(name, self._load(), 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise BadTask(f"{name} is not a function of the modules that are served here ({served}){meant}")
         return function
 
     def _load(self) -> dict[str, Function]:

@@ -2,19 +2,27 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
 import ramify
-from ramify.cli.change import cancel, retry
+from ramify.cli.change import cancel, release, retry
+from ramify.cli.deploy import check, deploy
 from ramify.cli.doctor import doctor
+from ramify.cli.empty import empty
+from ramify.cli.enqueue import enqueue
+from ramify.cli.explain import explain
 from ramify.cli.info import info
+from ramify.cli.init import init
+from ramify.cli.jobs import jobs
 from ramify.cli.log import log
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
+from ramify.cli.suspend import limit, resume, suspend
+from ramify.cli.tasks import tasks
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
@@ -28,13 +36,36 @@ _UsageError: Final[Any] = typer.BadParameter.__bases__[0]
 commands: Final = typer.Typer(
     name="ramify",
     help="Durable jobs that branch: run them, watch them, put them right.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (worker, run, info, tree, result, log, cancel, retry, doctor):
-    commands.command()(command)
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "init": init,
+    "worker": worker,
+    "run": run,
+    "enqueue": enqueue,
+    "info": info,
+    "jobs": jobs,
+    "tree": tree,
+    "explain": explain,
+    "result": result,
+    "log": log,
+    "release": release,
+    "cancel": cancel,
+    "retry": retry,
+    "requeue": retry,
+    "empty": empty,
+    "suspend": suspend,
+    "resume": resume,
+    "limit": limit,
+    "deploy": deploy,
+    "tasks": tasks,
+    "check": check,
+    "doctor": doctor,
+}
+for name, command in COMMANDS.items():
+    commands.command(name, short_help="The same as retry." if name == "requeue" else None)(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,7 +97,10 @@ def _run(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         # A bare `ramify` has shown the help, and has nothing to add.
         if text := error.format_message().rstrip("."):
-            complain(f"{text}; see `{error.ctx.command_path if error.ctx else 'ramify'} --help`")
+            if error.ctx is not None and error.ctx.info_name == "enqueue" and text.startswith("No such option: -"):
+                text += "; put -- before arguments that begin with a dash"
+            see = f"ee `{error.ctx.command_path if error.ctx else 'ramify'} --help`"
+            complain(f"{text} S{see}" if text.endswith("?") else f"{text}; s{see}")
     except RamifyError as error:
         complain(str(error))
     except BrokenPipeError:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ramify.cli.screen import err, out, plain
+from ramify.cli.screen import err, out
 from ramify.cli.store import Url, find_jobs, open_existing
 from ramify.model import ENDED, JobId
+from ramify.picture.words import plain
 from ramify.stores.protocol import Store
 from ramify.stores.read import read_log, read_row
 

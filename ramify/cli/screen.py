@@ -1,28 +1,20 @@
-"""What the terminal shows: colours of states, text made harmless, complaints, JSON."""
+"""What the terminal shows: consoles, complaints, lines, JSON. How a job is called and coloured: `picture/words.py`."""
 
+import os
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ramify.model import Row, State
+from ramify.picture.words import plain
 
 WHOLE: Final = 1 << 16
 """The width of a line in a pipe."""
-
-COLOURS: Final = {
-    State.HELD: "magenta",
-    State.WAITING: "bright_black",
-    State.READY: "cyan",
-    State.RUNNING: "bold yellow",
-    State.DONE: "green",
-    State.FAILED: "bold red",
-    State.CANCELLED: "magenta",
-    State.SKIPPED: "bright_black",
-}
 
 
 def out() -> Console:
@@ -45,25 +37,35 @@ def note(message: str) -> None:
     err().print(Text(plain(message)), soft_wrap=True)
 
 
-def plain(text: str) -> str:
-    r"""Return the text with control characters spelt out (`\x1b`), as a terminal would obey them."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )
+def print_lines(console: Console, lines: Iterable[Text], *, page: bool = True) -> None:
+    """Print lines, each cut at the edge of the screen; with `page`, through `$PAGER` if they do not fit on it."""
+    first = list(islice(lines := iter(lines), console.height)) if page and _has_pager(console) else []
+    if len(first) < console.height:
+        _print_all(console, chain(first, lines))
+        return
+    with _pager(console):
+        _print_all(console, chain(first, lines))
 
 
-def name_of(row: Row) -> str:
-    """Return what a job is called: its label, or its function without the module."""
-    return plain(row.label or (row.lane.task or "group").rpartition(":")[2])
+def print_page(console: Console, what: RenderableType, *, page: bool = True) -> None:
+    """Print tables and the like; with `page`, through `$PAGER` if they do not fit on the screen."""
+    long = page and _has_pager(console) and len(console.render_lines(what, pad=False)) >= console.height
+    with _pager(console) if long else nullcontext():
+        console.print(what, soft_wrap=not console.is_terminal)
 
 
-def coloured(state: State, text: str | None = None) -> Text:
-    """Return the state, or `text`, in the state's colour."""
-    return Text(state.value if text is None else text, style=COLOURS[state])
+def _pager(console: Console) -> AbstractContextManager[object]:
+    # As Git has it: leave if it fits, keep colours, and what was shown stays on the screen.
+    os.environ.setdefault("LESS", "FRX")
+    return console.pager(styles=not console.no_color)
 
 
-def print_lines(console: Console, lines: Iterable[Text]) -> None:
-    """Print lines, each cut at the edge of the screen."""
+def _has_pager(console: Console) -> bool:
+    wanted = os.environ.get("PAGER", "less").strip() not in {"", "cat"}
+    return wanted and console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
+
+
+def _print_all(console: Console, lines: Iterable[Text]) -> None:
     for line in lines:
         console.print(line, no_wrap=True, overflow="ellipsis")
 
@@ -72,5 +74,20 @@ def print_json(text: bytes) -> None:
     """Print JSON: indented for a reader, on one line for a program, in UTF-8 always."""
     if sys.stdout.isatty():
         text = msgspec.json.format(text)
-    sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.write(escape_json(text) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def escape_json(text: bytes) -> bytes:
+    r"""Return JSON with what a terminal would obey spelt out (`\u009b`); what goes to a program stays as it is."""
+    if not sys.stdout.isatty():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else _spell(letter)
+        for letter in text.decode("utf-8", "replace")
+    ).encode()
+
+
+def _spell(letter: str) -> str:
+    units = letter.encode("utf-16-be")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))

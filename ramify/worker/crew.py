@@ -44,6 +44,8 @@ class Crew:
         self.reports: list[tuple[Claim, Report, bool]] = []
         self.progress: dict[JobId, Progress] = {}
         self.lines: list[Line] = []
+        self.shares_children = True
+        """Whether units are those of this worker's children, so that a job of several keeps others free."""
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
         self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, min(grace, CANCEL_GRACE)
         self._hands: list[Hand] = []
@@ -92,7 +94,7 @@ class Crew:
         now = monotonic()
         for claim in claims:
             task = claim.row.lane.task
-            alone = is_suspect(claim.row) or claim.row.lane.units > 1
+            alone = is_suspect(claim.row) or (self.shares_children and claim.row.lane.units > 1)
             flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task), now)
             if claim.slots:
                 flight.results = {edge.before: results[edge.before] for edge in claim.slots if edge.before in results}
@@ -142,9 +144,9 @@ class Crew:
             if isinstance(advance, Said):
                 self.lines += [Line(job, text, stream) for stream, text in advance.lines]
                 continue
-            old = self.progress.get(job, Progress(job))
-            percent = old.percent if advance.percent is None else advance.percent
-            self.progress[job] = Progress(job, percent, old.status if advance.status is None else advance.status)
+            flight.percent = flight.percent if advance.percent is None else advance.percent
+            flight.status = flight.status if advance.status is None else advance.status
+            self.progress[job] = Progress(job, flight.percent, flight.status)
 
     def _hear(self, hand: Hand, advances: list[tuple[Flight, Advance | Said]]) -> None:
         took: dict[str | None, list[float]] = {}

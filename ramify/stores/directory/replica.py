@@ -29,7 +29,7 @@ DEEPEST: Final = 64
 WRITES: Final = (
     *("write", "insert", "forget", "reopen", "end", "settle", "settle_slice", "start", "wake_due"),
     *("keep_value", "keep_failure", "keep_progress", "enlist", "advance", "delist", "keep_request"),
-    *("open_session", "bury", "take_over", "set_limit"),
+    *("open_session", "bury", "take_over", "set_limit", "forgive", "keep_tasks", "forget_tasks", "set_clock", "reset"),
 )
 """The verbs of `Tables` that write."""
 
@@ -101,6 +101,8 @@ class Replica(SqliteTables):
         """Sessions that the last step has declared dead."""
         self._leases = leases
         self._noting = False
+        self._rows = 0
+        """How many rows were written, as far as it was noted."""
         for script in MIGRATIONS:
             self.aside.executescript(script)
         self.aside.executescript(SCHEMA)
@@ -109,10 +111,13 @@ class Replica(SqliteTables):
     def step(self, time: float) -> Iterator[list[Change]]:
         """Do a step at a time; what it writes is in the list. If the block raises, nothing of it is left."""
         self.time, self.changes, self._noting = time, [], True
+        self._rows = self.connection.total_changes
         self.gone, self.buried = [], []
         self.aside.execute("BEGIN")
         try:
             yield self.changes
+            if self.connection.total_changes != self._rows:
+                raise AssertionError("a step wrote by a verb that is not among WRITES, so no record would tell of it")
         except BaseException:
             self.aside.execute("ROLLBACK")
             self.forget_lanes()
@@ -186,6 +191,12 @@ class Replica(SqliteTables):
         self.gone += [path for id in ids if (path := self.folder(id)) is not None and "/" not in path]
         super().forget(ids)
         self.connection.executemany("DELETE FROM folder WHERE job = ?", [(id,) for id in ids])
+
+    def reset(self) -> None:
+        self.gone += [path for (path,) in self.aside.execute("SELECT path FROM folder").fetchall() if "/" not in path]
+        self.buried += [session.id for session in self.alive()]
+        super().reset()
+        self.aside.execute("DELETE FROM changed")
 
     def renew(self, session: SessionId) -> bool:
         alive = self.is_alive(session)
@@ -288,6 +299,7 @@ def _noted(verb: str, act: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             self._noting = True
         if self.connection.total_changes > before:
+            self._rows += self.connection.total_changes - before
             self.changes.append((verb, msgspec.Raw(text)))
         return result
 

@@ -245,13 +245,14 @@ class Directory(Sqlite):
     def info(self) -> Info:
         with self._lock, self._reading():
             known = super().info()
+            lost = self._sessions.silent(self._replica.alive())
         facts = {
             "store": "directory",
             "directory": str(self.path),
             "durability": self.durability,
             "journal": f"{self._journal.number:,} records",
         }
-        return msgspec.structs.replace(known, facts=facts)
+        return msgspec.structs.replace(known, facts=facts, lost=lost)
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         until = time.monotonic() + min(timeout, 0.1)
