@@ -91,6 +91,7 @@ class Directory(Sqlite):
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._clock = clock
+        self._closed = False
         self._ahead = 0.0
         """How far the file server's clock is ahead of this process's steady one."""
         try:
@@ -262,8 +263,12 @@ class Directory(Sqlite):
         return self._watch.wait(timeout, also)
 
     def close(self) -> None:
-        if os.getpid() == self._pid:
-            self._show_more(LEAVING)
+        with self._lock:
+            if self._closed:
+                return
+            if os.getpid() == self._pid:
+                self._show_more(LEAVING)
+            self._closed = True
         self._watch.close()
         self._replica.connection.close()
         self._disk.close()
