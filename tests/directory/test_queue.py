@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ramify import Ramify, group, job, series, shell
+from ramify.cli import main
 from ramify.errors import BadStore, NewerSchema, StoreDown, StoreFull
 from ramify.model import Line, Page, Progress, Session, State, Verb, Want, Which
 from ramify.stores.directory import Directory, sessions
@@ -358,3 +359,26 @@ def test_states_are_those_of_the_store(path: Path) -> None:
     }
     assert shown == states
     assert State.CANCELLED.value in shown.values()
+
+
+def test_the_doctor_names_what_is_not_ours(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`ramify doctor` names the entries that are passed over, and still says that the queue is sound."""
+    with opened(path) as store:
+        store.add(planned(leaf("a")))
+    (path / "holiday.jpg").touch()
+    (path / "jobs/notes").mkdir()
+    (path / "journal/000000/junk").touch()
+    (path / "inbox/read\nme").touch()
+
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--url", f"dir://{path}"])
+
+    out = capsys.readouterr().out
+    assert (ended.value.code, out.splitlines()[-1]) == (0, "sound: 1 jobs, 0 edges")
+    passed = [line.partition(": ")[2] for line in out.splitlines()[:-1]]
+    assert passed == [
+        "holiday.jpg: not of ramify",
+        "jobs/notes: the directory of no job",
+        r"inbox/read\nme: a document's name ends in .json",
+        "journal/000000/junk: not of ramify",
+    ]

@@ -24,6 +24,7 @@ from ramify.stores.directory.journal import PATIENCE, Behind, Conflict, Journal,
 from ramify.stores.directory.queue import Queue
 from ramify.stores.directory.replica import Replica
 from ramify.stores.directory.sessions import Sessions
+from ramify.stores.directory.strays import find_strays
 from ramify.stores.directory.wake import Watch
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
@@ -254,6 +255,12 @@ class Directory(Sqlite):
             "journal": f"{self._journal.number:,} records",
         }
         return msgspec.structs.replace(known, facts=facts, lost=lost)
+
+    def strays(self) -> list[str]:
+        """Return what lies in the queue and is not ours: it is passed over, and may be removed."""
+        with self._lock, self._reading():
+            numbers = self._replica.aside.execute("SELECT path FROM folder WHERE instr(path, '/') = 0").fetchall()
+            return find_strays(self._disk, FOLDERS, {str(number) for (number,) in numbers})
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         until = time.monotonic() + min(timeout, 0.1)
