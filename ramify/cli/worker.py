@@ -45,7 +45,7 @@ def worker(
     ] = None,
     grace: Annotated[
         str | None,
-        typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
+        typer.Option("--grace", metavar="TIME", help="How long a stop waits for running jobs; by default 30s."),
     ] = None,
     units: Annotated[
         str | None,
