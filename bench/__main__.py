@@ -3,12 +3,13 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, limits, look, measure, peers, start
+from bench import add, directory, drain, graphs, limits, look, measure, peers, start
 
 BENCHES = {
     "drain": drain.run,
     "add": add.run,
     "start": start.run,
+    "directory": directory.run,
     "graphs": graphs.run,
     "limits": limits.run,
     "look": look.run,

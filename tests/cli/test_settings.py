@@ -61,14 +61,14 @@ def test_a_worker_takes_a_settings_module(place: Path) -> None:
         assert other.state == "done"
 
 
-def test_a_store_that_is_not_built_yet_is_named(place: Path) -> None:
-    """The address of a settings module comes out right, and the message hides its password."""
-    (place / "settings.py").write_text("URL = 'dir:///nowhere'\nTASKS = ['chores']\n")
+def test_a_wrong_address_is_named(place: Path) -> None:
+    """The address of a settings module comes out right in the message."""
+    (place / "settings.py").write_text("URL = 'dir://nowhere'\nTASKS = ['chores']\n")
 
     reply = run("worker", "-c", "settings")
 
     assert (reply.code, reply.err.count("\n")) == (2, 1)
-    assert "dir:///nowhere: this ramify has no directory store yet" in reply.err
+    assert "'dir://nowhere' names no directory" in reply.err
 
 
 def test_a_worker_starts_in_the_directory_it_is_told(place: Path) -> None:
