@@ -3,9 +3,10 @@
 import argparse
 import json
 
-from bench import add, directory, drain, graphs, limits, look, measure, peers, start
+from bench import add, directory, drain, graphs, limits, look, measure, on_redis, peers, postgres, start
 
 BENCHES = {
+    "postgres": postgres.run,
     "drain": drain.run,
     "add": add.run,
     "start": start.run,
@@ -13,6 +14,7 @@ BENCHES = {
     "graphs": graphs.run,
     "limits": limits.run,
     "look": look.run,
+    "on_redis": on_redis.run,
 }
 
 

@@ -90,7 +90,7 @@ class Worker:
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
-        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended)
+        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended, self._units)
         self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
         self._declared = False
         try:

@@ -128,6 +128,7 @@ class Directory(Sqlite):
         with self._lock, self._careful():
             self._catch_up()
             now = max(self._now(), self._journal.time)
+            self._replica.woken.clear()
             with self._replica.step(now) as changes:
                 yield self._replica
                 if changes:
@@ -135,6 +136,8 @@ class Directory(Sqlite):
             if changes:
                 self._ahead = written - time.monotonic()
                 self._show()
+            if self._replica.woken:
+                self._watch.ring()
 
     @contextmanager
     def _careful(self) -> Iterator[None]:
@@ -144,9 +147,6 @@ class Directory(Sqlite):
             yield
         except OSError as error:
             raise error if isinstance(error, RamifyError) else _translate(error, self.path) from error
-
-    def _wake(self, ready: bool, ended: bool) -> None:
-        self._watch.ring()
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else time.monotonic() + self._ahead
@@ -245,7 +245,7 @@ class Directory(Sqlite):
                 row.id for row in self._replica.rows(list({line.job for line in lines})) if row.session == session
             }
             self._folders.append([line for line in lines if line.job in running])
-        self._wake(ready=False, ended=True)
+        self._watch.ring()
 
     def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
         with self._lock, self._careful():
