@@ -203,6 +203,11 @@ class Directory(Sqlite):
         with suppress(OSError), self._lock:
             self._show_until(time.monotonic() + seconds, old=True)
 
+    def _is_behind(self) -> bool:
+        """Tell whether there is something left to show."""
+        with self._lock:
+            return not self._closed and self._replica.has_changed()
+
     def _show_until(self, until: float, old: bool = False) -> None:
         while time.monotonic() < until and (changed := self._replica.take_changed(SHOWN, old)):
             self._folders.show(changed, missing=old)
@@ -267,7 +272,7 @@ class Directory(Sqlite):
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         until = time.monotonic() + timeout
-        while self._replica.has_changed() and time.monotonic() < until:
+        while self._is_behind() and time.monotonic() < until:
             if self._watch.wait(0.0, also):
                 return True
             self._show_more(SPARE)
