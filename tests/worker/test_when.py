@@ -147,6 +147,30 @@ def test_a_worker_serves_schedules(tmp_path: Path) -> None:
         assert app.counts(tasks=[f"{NAME}:last"]) == {"done": 1}
 
 
+@pytest.mark.slow
+def test_a_worker_lives_through_a_reset(tmp_path: Path) -> None:
+    """Its schedules begin anew at once, so that the next tick is not missed, and its limits hold again."""
+    with Ramify(f"sqlite:///{tmp_path}/jobs.db", tasks=[when_tasks]) as app:
+        worker = app.worker(children=1)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            _wait_for_clocks(app.store)
+            app.store.reset()
+            _wait_for_clocks(app.store)
+            assert [name for name in app.store.info().limits if name.endswith(":limited")]
+        finally:
+            worker.stop()
+            thread.join()
+
+
+def _wait_for_clocks(store: Store) -> None:
+    until = time.monotonic() + 20
+    while not store.info().clocks:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_zones() -> None:
     """Times are those of the zone; an hour that the clocks skip, or repeat, is served once."""
     terms = Terms(cron="30 2 * * *", tz="Europe/Berlin")
