@@ -258,12 +258,16 @@ class Postgres(Engine):
 
     def info(self) -> Info:
         def read(connection: Connection) -> Info:
-            sessions = [
-                msgspec.json.decode(about, type=Session)
-                for _, about, dead in connection.execute(self._sql["session.all"], ())
+            known = [
+                (msgspec.json.decode(about, type=Session), lease)
+                for _, about, dead, lease in connection.execute(self._sql["session.all"], ())
                 if not dead
             ]
-            limits = {name: Rule(n) for name, n in connection.execute(self._sql["names.limits"], ())}
+            now = (
+                self._clock() if self._clock else (connection.execute(self._sql["step.now"], ()).fetchone() or (0,))[0]
+            )
+            lost = [one.id for one, lease in known if lease < now or self._lifelines.is_cut(one.id, one.pid)]
+            limits = {name: Rule(*rule) for name, *rule in connection.execute(self._sql["names.limits"], ())}
             [length] = connection.execute(self._sql["work.count"], ()).fetchone() or (0,)
             facts = {
                 "store": "postgres",
@@ -273,7 +277,7 @@ class Postgres(Engine):
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
             clocks: dict[str, float] = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
-            return Info(sessions, limits, clocks, length, facts)
+            return Info([session for session, _ in known], limits, clocks, length, facts, lost)
 
         return self._look(read, whole=True)
 
@@ -292,8 +296,8 @@ class Postgres(Engine):
                 rows=select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1)),
                 edges=[columns.read_edge(values) for values in ask("edges.all")],
                 work=[columns.read_work(values) for values in ask("work.all")],
-                sessions=[msgspec.json.decode(about, type=Session) for _, about, _ in ask("session.all")],
-                limits={name: Rule(n) for name, n in ask("names.limits")},
+                sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in ask("session.all")],
+                limits={name: Rule(*rule) for name, *rule in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
             )
 
