@@ -52,6 +52,12 @@ def run_until_empty(store: Store, tasks: Tasks, queues: Sequence[str] = ("defaul
                 return ran
 
 
+def adopt(store: Store) -> int:
+    """Give the jobs of workers that died back to their queues; return how many. Workers do this by themselves."""
+    with Inline(store, Tasks()) as inline:
+        return inline.adopt()
+
+
 class Inline:
     """A session in which this process claims jobs and runs them itself; a thread keeps its lease."""
 
@@ -72,6 +78,11 @@ class Inline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._lease.stop()
         self._desk.close()
+
+    def adopt(self) -> int:
+        """Take over the jobs of workers that died, to report them when this session ends; return how many."""
+        with self._lease.lock:
+            return self._desk.adopt()
 
     def claim(self) -> Claim | None:
         """Take the next job, after ending whatever only has to be ended; None if there is none."""
