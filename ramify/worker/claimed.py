@@ -1,9 +1,10 @@
 """One job that a program took into its own process, and the session that keeps it there."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
-from ramify.errors import BadNode
+from ramify.errors import BadNode, Lost
 from ramify.model import Claim, JobId
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
@@ -49,7 +50,8 @@ class Claimed:
         """Let others have the job, if it was not executed."""
         if not self.over:
             self.over = True
-            try:
-                self._inline.give_back(self._claim)
-            finally:
-                self._inline.__exit__(None, None, None)
+            with suppress(Lost):  # then others have it already
+                try:
+                    self._inline.give_back(self._claim)
+                finally:
+                    self._inline.__exit__(None, None, None)
