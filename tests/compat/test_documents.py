@@ -1,0 +1,173 @@
+"""Every code block of the documents runs with its import line changed, and gives what is printed below it.
+
+Where a document contradicts itself the checklist decides (`documents/checklist.md`); the docs tell it too. A shell
+block shows another program's command; what takes its place here is named beside it.
+"""
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import ramify.compat.cgkit
+from ramify import Ramify
+from ramify.cli import app as command_line
+from ramify.compat import connect, rq
+from ramify.compat.rq_manager import Queue, getProjectResults, manager
+from tests.compat.blocks import DOCUMENTS, read
+from tests.compat.tasks import add_marmalade, cut_bread, double
+
+TREES, TASKS, GATES = "1-project-trees.md", "3-declared-tasks.md", "4-deferred-jobs.rst"
+TREE_BLOCKS, GATE_BLOCKS = read(TREES), read(GATES)
+DIFFERENT = {
+    11: [[2, 4, 0, 2], 6],  # R1-42: the document prints what `2*n + i` gives, and its code says `i`
+    14: [[2, 4, [0, 2]], 4],  # R1-44: likewise, and its last job says 2 where 3 was meant
+}
+SHELL = {
+    "sudo apt update\nsudo apt install redis-server\n": "",
+    "redis-server\n": "",
+    "supervisord\n": "pool",
+    "redis-cli FLUSHALL\n": "empty",
+}
+
+
+@pytest.fixture
+def program(url: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], ModuleType]]:
+    """Write a module into the working directory, to be what workers run, and import it."""
+    names = []
+
+    def write(name: str, source: str) -> ModuleType:
+        names.append(name)
+        (place / f"{name}.py").write_text(source)
+        monkeypatch.setenv("RAMIFY_URL", url)
+        monkeypatch.setenv("RAMIFY_TASKS", " ".join(names))
+        return importlib.import_module(name)
+
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+    connect.connect(url).close()
+    connect._open.cache_clear()
+
+
+def test_every_block_is_run() -> None:
+    """No block of a document is passed over by the tests below."""
+    kinds = [_kind(language, block) for language, block in TREE_BLOCKS]
+
+    projects = [number for number, kind in enumerate(kinds) if kind == "project"]
+    assert [kinds[number + 1] for number in projects[1:]] == ["printed"] * 6
+    assert set(kinds) == {"project", "printed", "functions", "usage", "shell"}
+    assert [block for kind, (_, block) in zip(kinds, TREE_BLOCKS, strict=True) if kind == "shell"] == list(SHELL)
+    assert (len(GATE_BLOCKS), len(read(TASKS))) == (7, 8)
+
+
+def _kind(language: str, block: str) -> str:
+    if language != "python":
+        return "shell"
+    if "project = " in block:
+        return "project"
+    return "printed" if block.startswith("[") else "functions" if block.startswith("def ") else "usage"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 2, 4, 6, 8, 11, 14])
+def test_a_project_of_the_first_document(program: Callable[[str, str], ModuleType], number: int) -> None:
+    """The functions stand in a module; the project is given to a manager, as the second block says, and a worker runs
+    it; what comes back is what the next block prints."""
+    functions = "\n".join(
+        block for language, block in TREE_BLOCKS if _kind(language, block) in ("functions", "project") and "def " in block
+    )
+    names = vars(program("their_tasks", functions)) | {
+        "Queue": Queue,
+        "manager": manager,
+        "getProjectResults": getProjectResults,
+    }
+    exec(TREE_BLOCKS[number][1].partition("\n    \n")[2] if number == 0 else TREE_BLOCKS[number][1], names)
+    *enqueue, collect = TREE_BLOCKS[1][1].splitlines()
+
+    exec("\n".join(enqueue), names)
+    rq.Worker().work(burst=True)
+    exec(collect, names)
+
+    printed = ast.literal_eval(TREE_BLOCKS[3 if number == 0 else number + 1][1].strip())
+    assert DIFFERENT.get(number, printed) == names["projectResults"]
+
+
+@pytest.mark.parametrize(("block", "command"), SHELL.items())
+def test_a_shell_block_of_the_first_document(block: str, command: str) -> None:
+    """Nothing is installed or started, and one command does what another program's did."""
+    commands = CliRunner().invoke(command_line, ["--help"]).output
+    if command == "pool" and "pool" not in commands:
+        command = "worker"
+    assert command in commands
+
+
+def test_the_commands_of_the_second_document() -> None:
+    """Each command that the document lists is a command here, and `--help` shows them with a line each."""
+    text = (DOCUMENTS / "2-infrastructure.md").read_text()
+    named = re.findall(r"^      (\w+) +\w", text[text.index("Commands:") :], re.MULTILINE)
+
+    shown = CliRunner().invoke(command_line, ["--help"]).output
+
+    assert named == ["empty", "info", "requeue", "resume", "suspend", "worker"]
+    assert all(re.search(rf"^\W*{command} +\w", shown, re.MULTILINE) for command in named)
+
+
+def test_the_fourth_document(app: Ramify) -> None:
+    """Typed as it stands, in one sitting; the names it leaves open, and what it writes `...` for, are filled in."""
+    queue = rq.Queue()
+    names: dict[str, Any] = {"queue": queue, "rq": rq, "cut_bread": cut_bread, "add_marmalade": add_marmalade}
+    names |= {"parts": "parts", "strawberry": "strawberry"}  # the document forgets these quotes (R4-X2)
+    names |= dict.fromkeys(["some_callable", "some_callable_1", "some_callable_2"], double)
+
+    def type_in(number: int) -> list[Any]:
+        lines = [line.removeprefix(">>> ").replace("...", "2") for line in GATE_BLOCKS[number][1].splitlines()]
+        exec("\n".join(lines[:-1]), names)
+        is_call = "=" not in lines[-1].partition("(")[0]
+        last = eval(lines[-1], names) if is_call else exec(lines[-1], names)
+        return [last]
+
+    [marmalade] = type_in(0)
+    app.run_until_empty()
+    assert (names["bread_slices"].result, marmalade.result) == ("4 slices", "strawberry marmalade")
+
+    for release in (4, 5, 6):
+        type_in(1)
+        [second] = type_in(2)
+        names["future_job_id"] = names["future_job"].id
+        listed = names["future_job"].deferred()
+        assert listed[1] == f"default/{second.id}"
+        assert len(listed) == GATE_BLOCKS[3][1].count("target_queue")  # what the third block shows of the list
+
+        type_in(release)
+        app.run_until_empty()
+
+        assert (names["future_job"].result, second.result) == (4, 4)
+
+
+def test_the_names_of_the_fifth_document() -> None:
+    """It has no code but directives: each name that it documents is there, in the class it belongs to."""
+    text = (DOCUMENTS / "5-directory-queue.rst").read_text()
+    module = ramify.compat.cgkit
+    documented: list[tuple[str, str]] = []
+    owner = ""
+    for kind, name in re.findall(r"^ *\.\. (\w+):: ([\w.]+)", text, re.MULTILINE):
+        last = name.rpartition(".")[2]
+        if kind in ("class", "autoclass"):
+            owner = last
+        documented.append((kind, last if kind in ("class", "autoclass", "autofunction") else f"{owner}.{last}"))
+
+    found = [(kind, name) for kind, name in documented if kind not in ("module",)]
+
+    assert len(found) == 20
+    for _, name in found:
+        thing: Any = module
+        for part in name.split("."):
+            thing = getattr(thing, part)
