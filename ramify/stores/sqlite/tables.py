@@ -41,6 +41,8 @@ LOWEST: Final = -(1 << 62)
 FIRST: Final[Place] = ("", LOWEST)
 LAST: Final[Place] = ("~", 0)
 
+_to_json = msgspec.json.Encoder().encode
+
 
 class SqliteTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
