@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import ramify.compat.cgkit
 from ramify import Ramify
-from ramify.cli import app as command_line
+from ramify.cli.commands import commands as command_line
 from ramify.compat import connect, rq
 from ramify.compat.rq_manager import Queue, getProjectResults, manager
 from tests.compat.blocks import DOCUMENTS, read
@@ -82,7 +82,9 @@ def test_a_project_of_the_first_document(program: Callable[[str, str], ModuleTyp
     """The functions stand in a module; the project is given to a manager, as the second block says, and a worker runs
     it; what comes back is what the next block prints."""
     functions = "\n".join(
-        block for language, block in TREE_BLOCKS if _kind(language, block) in ("functions", "project") and "def " in block
+        block
+        for language, block in TREE_BLOCKS
+        if _kind(language, block) in ("functions", "project") and "def " in block
     )
     names = vars(program("their_tasks", functions)) | {
         "Queue": Queue,
@@ -155,19 +157,15 @@ def test_the_fourth_document(app: Ramify) -> None:
 def test_the_names_of_the_fifth_document() -> None:
     """It has no code but directives: each name that it documents is there, in the class it belongs to."""
     text = (DOCUMENTS / "5-directory-queue.rst").read_text()
-    module = ramify.compat.cgkit
-    documented: list[tuple[str, str]] = []
-    owner = ""
-    for kind, name in re.findall(r"^ *\.\. (\w+):: ([\w.]+)", text, re.MULTILINE):
-        last = name.rpartition(".")[2]
+    documented = []
+    owner: Any = ramify.compat.cgkit
+    for kind, dotted in re.findall(r"^ *\.\. (auto\w+|class|method):: ([\w.]+)", text, re.MULTILINE):
+        name = dotted.rpartition(".")[2]
         if kind in ("class", "autoclass"):
-            owner = last
-        documented.append((kind, last if kind in ("class", "autoclass", "autofunction") else f"{owner}.{last}"))
+            owner = getattr(ramify.compat.cgkit, name)
+            documented.append(owner)
+        else:
+            documented.append(getattr(owner, name))
 
-    found = [(kind, name) for kind, name in documented if kind not in ("module",)]
-
-    assert len(found) == 20
-    for _, name in found:
-        thing: Any = module
-        for part in name.split("."):
-            thing = getattr(thing, part)
+    assert len(documented) == 21
+    assert all(thing.__doc__ for thing in documented)
