@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ramify.graph.fit import SUSPENDED
+from ramify.graph.fit import SUSPENDED, unexpired
 from ramify.model import JobId, Page, Row, Rule, State, Step, Verb, Which
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import each_row, read_rows
@@ -31,7 +31,7 @@ class Emptied(Struct):
 def empty_queues(store: Store, queues: Sequence[str]) -> Emptied:
     """Remove what has not begun from these queues. Nothing begins there meanwhile, so that no running job is met."""
     emptied = Emptied()
-    limits = store.info().limits
+    limits = unexpired(store.info().limits, time.time())
     ours = [name for queue in queues if (name := f"{SUSPENDED}queue:{queue}") not in limits]
     try:
         seen: set[JobId] = set()

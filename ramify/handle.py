@@ -16,7 +16,7 @@ from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
 from ramify.known import Known
-from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Verb, When, Which
+from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Step, Verb, When, Which
 from ramify.node import AnyNode, Before, Node, Ref
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
@@ -123,7 +123,8 @@ class Job(Ref[T_co], Generic[T_co]):
         Return those that made it so but lie in other trees: they are left alone, and may be retried themselves.
         """
         row = self._row()
-        others = self._find_outside(row)
+        asks_anew = row.grown and row.step is Step.RUN  # its needs, which lie in trees of their own
+        others = [] if asks_anew else self._find_outside(row)
         self._move(Verb.RETRY)
         return [Job(self._store, id) for id in others]
 
@@ -159,7 +160,8 @@ class Job(Ref[T_co], Generic[T_co]):
         for id in self._find_lowest():
             self._wait_for(id, stored, When(when))
         self._wait_for(self.id, [each.id for each in jobs if isinstance(each, Ref)], When(when))
-        return [Job(self._store, id) for id in stored]
+        nodes = [each if isinstance(each, Node) else None for each in jobs]
+        return [Job(self._store, id, node) for id, node in zip(stored, nodes, strict=True)]
 
     def tree(self) -> dict[str, Any]:
         """Return the job and all under it as a project dictionary with `id`, `status`, and `result` or `error`."""
@@ -224,7 +226,9 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def _add_before(self, node: AnyNode, when: When) -> JobId:
         """Store a node that is held with this job, and that this job waits for."""
-        batch = plan(sketch([node.options(hold=self)]), make_ids)
+        flats = sketch([node.options(hold=self)])
+        Known(self._store).prepare(flats)
+        batch = plan(flats, make_ids)
         root = batch.rows[-1].id
         batch.into = self.id
         batch.edges.append(Edge(self.id, -1, root, Kind.AFTER, when))

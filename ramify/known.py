@@ -29,12 +29,15 @@ FRESH: Final = 10.0
 
 
 class _Entry(Struct):
-    """What is known of one task: whether its function is here, and which of its arguments are asked for."""
+    """What is known of one task: whether its function is here, which of its arguments are asked for, and why its jobs
+    are refused, if they are.
+    """
 
     declaration: Declaration | None
     here: bool
     asked: tuple[tuple[str, ...], ...]
     until: float
+    refusal: str = ""
 
     @property
     def plain(self) -> bool:
@@ -57,18 +60,10 @@ class Known:
         """Return the sets of its arguments that known needs look for."""
         return self._entry(name).asked
 
-    def check_name(self, name: str) -> None:
-        """Raise `BadTask` if the task is not here, and its module was deployed without it."""
-        if self.find(name) is None and name not in BUILT_IN:
-            module = name.partition(":")[0]
-            others = [task.name for task in self._store.tasks() if task.name.partition(":")[0] == module]
-            if others:
-                raise BadTask(f"{name} is not deployed; of {module} there are {', '.join(others)}")
-
     def prepare(self, flats: Iterable[Flat]) -> None:
         """Check calls of tasks that are not here, and give each job its options, and the marks by which it is found.
 
-        Raise `BadTask` or `BadArguments` naming the task.
+        Raise `BadTask` or `BadArguments` naming the task. Done twice, it changes nothing more.
         """
         seen: dict[str, _Entry] = {}
         for flat in flats:
@@ -77,8 +72,8 @@ class Known:
             entry = seen.get(flat.task)
             if entry is None:
                 entry = seen[flat.task] = self._entry(flat.task)
-                if entry.declaration is None:
-                    self.check_name(flat.task)
+                if entry.refusal:
+                    raise BadTask(entry.refusal)
             if flat.how.unique is not None or not entry.plain:
                 _prepare(flat, entry)
 
@@ -95,12 +90,12 @@ class Known:
         module = name.partition(":")[0]
         asked = collect_asked(_needs_of(dict.fromkeys([module, *self._modules]))).get(name, set())
         asked |= set(stored.asked) if stored else set()
-        return _Entry(
-            stored if function is None else declare(function), function is not None, tuple(sorted(asked)), until
-        )
-
-
-BUILT_IN: Final = frozenset({"ramify:plan"})
+        if function is not None:
+            return _Entry(declare(function), True, tuple(sorted(asked)), until)
+        # A module that was never deployed may have any function; of one that was, all are known.
+        others = [] if stored else [task.name for task in self._store.tasks() if task.name.startswith(f"{module}:")]
+        refusal = f"{name} is not deployed; of {module} there are {', '.join(others)}" if others else ""
+        return _Entry(stored, False, tuple(sorted(asked)), until, refusal)
 
 
 def _needs_of(modules: Iterable[str]) -> list[Need]:

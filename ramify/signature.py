@@ -35,7 +35,7 @@ def read_parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     hints = annotations(function)
     helps = {name: " ".join(text.split()) for name, text in _HELP.findall(inspect.getdoc(function) or "")}
     return tuple(
-        _read_parameter(parameter, hints.get(name, parameter.annotation), helps.get(name, ""))
+        _read_parameter(parameter, hints.get(name, parameter.annotation), helps.get(name, ""))  # as written, at worst
         for name, parameter in signature.parameters.items()
     )
 
@@ -75,6 +75,8 @@ def _read_allowed(hint: Any) -> tuple[Any, ...] | None:
 
 
 def _spell(hint: Any) -> str:
+    if isinstance(hint, str):
+        return hint
     return "None" if hint in (None, type(None)) else inspect.formatannotation(hint)
 
 

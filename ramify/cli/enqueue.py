@@ -113,7 +113,7 @@ def read_arguments(texts: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
 def _read_value(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return text
 
 

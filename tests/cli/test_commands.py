@@ -59,6 +59,8 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["enqueue", "chores:double", "1", "--url", "memory:"], "a memory: store lives in one process only"),
         (["jobs", "--state", "faild"], "there is no state 'faild'; did you mean 'failed'? There are held, waiting"),
         (["retry"], "name jobs by their ids, or all that failed by --all or --queue NAME, one or the other"),
+        (["suspend", "--queue", ""], "a queue or task has a name; without --queue and --task all is meant"),
+        (["enqueue", "chores:double", "\udcff"], "\\udcff"),
         (["limit", "gpu", "3"], "'gpu' cannot be limited"),
         (["limit", "all", "few"], "a limit on all is a number of running jobs or 'none', not 'few'"),
         (["info"], "there is no store at sqlite:///ramify.db yet; --url names another, `ramify run` makes one"),

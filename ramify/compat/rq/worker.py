@@ -8,7 +8,7 @@ from typing import Any
 from ramify.compat.connect import connect, find_own_modules
 from ramify.compat.rq.job import run_here
 from ramify.compat.rq.queue import Queue
-from ramify.graph.fit import SUSPENDED
+from ramify.graph.fit import SUSPENDED, unexpired
 from ramify.model import Rule
 from ramify.worker import loop
 
@@ -96,4 +96,4 @@ def resume(connection: object = None) -> None:
 
 def is_suspended(connection: object = None) -> bool:
     """Tell whether no job may start."""
-    return EVERYTHING in connect(connection).store.info().limits
+    return EVERYTHING in unexpired(connect(connection).store.info().limits, time.time())
