@@ -19,9 +19,9 @@ class Claimed:
         self.over = False
 
     @classmethod
-    def take(cls, store: Store, tasks: Tasks, queues: Sequence[str]) -> Self | None:
-        """Claim the next job; None if there is none."""
-        inline = Inline(store, tasks, queues)
+    def take(cls, store: Store, tasks: Tasks, queues: Sequence[str], units: int | None = None) -> Self | None:
+        """Claim the next job; None if there is none. `units` are this host's."""
+        inline = Inline(store, tasks, queues, units)
         inline.__enter__()
         claim = None
         try:

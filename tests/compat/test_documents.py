@@ -6,7 +6,9 @@ block shows another program's command; what takes its place here is named beside
 
 import ast
 import importlib
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ import ramify.compat.cgkit
 from ramify import Ramify
 from ramify.cli.commands import commands as command_line
 from ramify.compat import connect, rq
+from ramify.compat.jobmaster import JobMaster
+from ramify.compat.jobmaster.master import address_of
+from ramify.compat.jobmaster.task import TASKS as DECLARED
 from ramify.compat.rq_manager import Queue, getProjectResults, manager
 from tests.compat.blocks import DOCUMENTS, read
 from tests.compat.tasks import add_marmalade, cut_bread, double
@@ -120,6 +125,119 @@ def test_the_commands_of_the_second_document() -> None:
 
     assert named == ["empty", "info", "requeue", "resume", "suspend", "worker"]
     assert all(re.search(rf"^\W*{command} +\w", shown, re.MULTILINE) for command in named)
+
+
+STAND_IN = """
+class Engine:
+    def __init__(self, url):
+        self.url = self
+        self.text = url
+
+    def render_as_string(self, hide_password):
+        return self.text
+
+
+def create_engine(url):
+    return Engine(url)
+"""
+"""What the adapter takes of SQLAlchemy, which is none of our dependencies: an engine's address."""
+
+
+@pytest.fixture
+def their(url: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The modules of the third document, in a package; what is changed is the import line and the database."""
+    for name in list(DECLARED):
+        monkeypatch.delitem(DECLARED, name)
+    modules = {}
+    for _, block in read(TASKS):
+        if named := re.match(r"# module (\w+)\.py\n", block):
+            imported = block.replace("from jobmaster import", "from ramify.compat.jobmaster import")
+            modules[named[1]] = imported.replace('"postgresql+pg8000://", ...', repr(url))
+    (place / "their").mkdir()
+    (place / "their" / "__init__.py").touch()
+    (place / "sqlalchemy.py").write_text(STAND_IN)
+    monkeypatch.delitem(sys.modules, "sqlalchemy", raising=False)
+    for name, source in modules.items():
+        (place / ("" if name == "my_tasks" else "their") / f"{name}.py").write_text(source)
+    yield modules
+    for name in ["my_tasks", "sqlalchemy", *(name for name in sys.modules if name.partition(".")[0] == "their")]:
+        sys.modules.pop(name, None)
+    connect.connect(address_of(url)).close()
+    connect._open.cache_clear()
+
+
+def test_the_third_document_from_task_to_result(their: dict[str, str], place: Path) -> None:
+    """A task, the call that queues a job of it, and the script that pops and executes it.
+
+    Where the store is not PostgreSQL, the call is one of Python with the same arguments.
+    """
+    importlib.import_module("my_tasks")
+    main = importlib.import_module("their.main")
+    [call] = [block for language, block in read(TASKS) if language == "postgresql"]
+    words = re.fullmatch(r"call jobmaster\.insert_job\((.*)::json\)\s*", call)
+    assert words is not None
+
+    arguments = ast.literal_eval(f"({words[1]})")
+    main.jobmaster.insert_job(*arguments[:3], arguments[3].replace("/tmp", str(place)))
+    ran = importlib.import_module("their.run")
+
+    assert (ran.job.status_str, ran.job.priority) == ("complete", 10)
+    assert (place / "sum.txt").read_text() == "3"
+
+
+def test_the_third_document_deploys_and_goes_in_order(their: dict[str, str], place: Path) -> None:
+    """The simple example, with what the checklist says of it (R3-X4): `baz` alone cannot make `bar`, whose `number` has
+    no value; with a fresh `bar` it runs, in the order foo, bar, baz.
+    """
+    importlib.import_module("their.nice_tasks")
+    master = importlib.import_module("their.main").jobmaster
+    importlib.import_module("their.deploy_jobmaster")
+    wrong = master.deploy()
+    path = str(place / "nice.txt")
+
+    alone, _ = master.insert_job("nice_tasks", "baz", {"file_path": f"{path}.alone"})
+    master.run()
+    master.insert_job("nice_tasks", "foo", {"file_path": path, "number": 10})
+    master.run()
+    master.insert_job("nice_tasks", "bar", {"file_path": path, "number": 1})
+    master.run()
+    last, _ = master.insert_job("nice_tasks", "baz", {"file_path": path})
+    master.run()
+
+    assert any("bar cannot be created automatically: required `number`" in sentence for sentence in wrong)
+    assert master.job(alone).status_str == "failed"
+    assert master.job(last).status_str == "complete"
+    assert Path(path).read_text() == "11A"
+    done = [job.task.partition(":")[2] for job in master.jobs_in_queue() if job.status_str == "complete"]
+    assert done[-3:] == ["foo", "bar", "baz"]
+
+
+@pytest.mark.slow
+def test_the_third_document_is_deployed_by_a_command(their: dict[str, str], url: str, place: Path) -> None:
+    """The document runs a module that imports a neighbour as a script; as a module of its package it runs."""
+    if url == "memory:":
+        pytest.skip("another process does not see this one's memory")
+    [command] = [block for language, block in read(TASKS) if language == "bash"]
+    assert command == "python3 deploy_jobmaster.py\n"
+
+    environment = {**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{Path(__file__).parents[2]}"}
+    subprocess.run([sys.executable, "-m", "their.deploy_jobmaster"], cwd=place, env=environment, check=True, timeout=50)
+
+
+def test_the_third_document_takes_another_schema(their: dict[str, str], url: str) -> None:
+    """And leaves the first one alone."""
+    if url == "memory:":
+        pytest.skip("there is no place in memory but one")
+    main = importlib.import_module("their.main")
+    importlib.import_module("my_tasks")
+    names = vars(main) | {"JobMaster": JobMaster}
+
+    exec(read(TASKS)[7][1], names)
+    names["jobmaster"].insert_job("my_tasks", "task1", {"file_path": "x", "a": 1, "b": 2})
+
+    assert len(names["jobmaster"].jobs_in_queue()) == 1
+    assert main.jobmaster.jobs_in_queue() == []
+    names["jobmaster"].app.close()
 
 
 def test_the_fourth_document(app: Ramify) -> None:

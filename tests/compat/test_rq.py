@@ -32,7 +32,7 @@ def queue(app: Ramify) -> Queue:
 
 
 @pytest.mark.slow
-def test_r2_02_a_worker_runs_what_is_queued(queue: Queue) -> None:
+def test_a_worker_runs_what_is_queued(queue: Queue) -> None:
     """`Worker([queue]).work(burst=True)` runs what there is and tells whether there was anything."""
     job = queue.enqueue(double, 2)
     worker = Worker([queue])
