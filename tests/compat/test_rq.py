@@ -267,7 +267,7 @@ def test_options_of_rq_are_options_of_the_job(app: Ramify, queue: Queue, place: 
     assert (row.tries, failed.is_failed, after.is_canceled) == (2, True, True)
     assert Path(order).read_text().split() == ["first", "second"]
     with pytest.raises(TypeError, match="on_success"):
-        queue.enqueue_call(double, (1,), on_success=print)
+        queue.enqueue(double, 1, on_success=print)
 
 
 def test_a_dependency_may_be_allowed_to_fail(app: Ramify, queue: Queue) -> None:

@@ -31,6 +31,9 @@ from ramify.stores.read import each_row
 UNUSED: Final = ("result_ttl", "failure_ttl")
 """What rq forgets by itself stays here until `ramify purge`; these are taken and change nothing."""
 
+REFUSED: Final = ("group_id", "job_id", "meta", "on_failure", "on_stopped", "on_success", "pipeline", "repeat")
+"""Options of rq that have no counterpart; taken for what they are, not for arguments of the function."""
+
 
 class Retry:
     """How often a job that failed is tried again, and how many seconds after."""
@@ -219,6 +222,7 @@ _OPTIONS: Final = (
     "timeout",
     "ttl",
     *UNUSED,
+    *REFUSED,
 )
 
 
