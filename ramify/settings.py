@@ -20,7 +20,7 @@ MOST: Final = 1024
 
 
 class Settings(Struct, frozen=True):
-    """The settings. `children` None means one a CPU."""
+    """The settings. `children` None means one a CPU, `units` None that they are not counted."""
 
     url: str = "sqlite:///ramify.db"
     tasks: tuple[str, ...] = ()
@@ -29,6 +29,7 @@ class Settings(Struct, frozen=True):
     grace: float = 30.0
     multiprocessing: bool = False
     burst: bool = False
+    units: int | None = None
 
     def count_children(self) -> int:
         """Return how many processes that is here."""
@@ -119,6 +120,12 @@ def _read_children(value: object) -> int | None:
     return int(value)
 
 
+def _read_units(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < 0:
+        raise ValueError
+    return int(value)
+
+
 def _read_seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not 0 <= float(value) < math.inf:
         raise ValueError
@@ -141,5 +148,6 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "grace": (_read_seconds, "a number of seconds"),
     "multiprocessing": (_read_flag, "true or false"),
     "burst": (_read_flag, "true or false"),
+    "units": (_read_units, "a whole number"),
 }
 """How each setting is read, and what it is in words."""

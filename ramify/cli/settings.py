@@ -47,4 +47,6 @@ def _spell(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
+    if value is None:
+        return "any"
     return f"{value:g}" if isinstance(value, float) else str(value)

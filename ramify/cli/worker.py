@@ -48,8 +48,8 @@ def worker(
         typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
     ] = None,
     units: Annotated[
-        int | None,
-        typer.Option("--units", metavar="N", min=0, help="Units of this host, which its running jobs may not exceed."),
+        str | None,
+        typer.Option("--units", metavar="N", help="Units of this host, which its running jobs may not exceed."),
     ] = None,
     url: Url = None,
     config: Config = None,
@@ -69,6 +69,7 @@ def worker(
         grace=grace,
         multiprocessing=multiprocessing,
         burst=burst,
+        units=units,
     )
     served, n = settings.tasks, settings.count_children()
     if not served:
@@ -93,7 +94,7 @@ def worker(
             multiprocessing=settings.multiprocessing,
             grace=settings.grace,
             burst=settings.burst,
-            units=units,
+            units=settings.units,
         )
         hand.run()
         if settings.burst:

@@ -21,7 +21,6 @@ from ramify.model import Verb, Which
 from ramify.node import AnyNode
 from ramify.stores.read import each_row
 from ramify.tasks import Tasks
-from ramify.worker import inline
 
 TASKS: Final = "ramify.compat.cgkit.run"
 
@@ -82,6 +81,8 @@ class JobQueue:
         """
         if self._place is None:
             return False
+        from ramify.worker import inline
+
         token = at_home.set(True)
         try:
             ran = inline.run_one(self._app().store, Tasks([TASKS]), [self._place.queue])

@@ -16,7 +16,6 @@ from ramify.ids import made_at
 from ramify.model import UNDONE, JobId, Kind, Row, State, Verb, Which
 from ramify.stores.read import read_edges, read_row, read_rows
 from ramify.tasks import Tasks
-from ramify.worker import inline
 
 
 class JobStatus(StrEnum):
@@ -260,6 +259,8 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def run_here(app: Ramify, queues: list[str]) -> int:
     """Run in this process what these queues have; return how many jobs."""
+    from ramify.worker import inline
+
     tasks = app.tasks if app.tasks.modules else Tasks(find_own_modules())
     return inline.run_until_empty(app.store, tasks, queues)
 

@@ -7,7 +7,6 @@ from ramify.compat.connect import connect
 from ramify.compat.rq.job import Job, JobStatus, read_job, status_of
 from ramify.model import Row, State, Which
 from ramify.stores.read import each_row
-from ramify.worker.inline import adopt
 
 
 class Registry:
@@ -79,6 +78,8 @@ class WIPQueue(StartedJobRegistry):
 
     def remove_expired_jobs(self) -> int:
         """Give the jobs of workers that died back to their queues; return how many. Living workers do it as well."""
+        from ramify.worker.inline import adopt
+
         return adopt(self.connection.store)
 
 

@@ -10,7 +10,6 @@ from ramify.compat.rq.job import run_here
 from ramify.compat.rq.queue import Queue
 from ramify.graph.fit import SUSPENDED, unexpired
 from ramify.model import Rule
-from ramify.worker import loop
 
 EVERYTHING = f"{SUSPENDED}all"
 
@@ -55,6 +54,8 @@ class Worker:
 
     def work(self, burst: bool = False, **unused: Any) -> bool:
         """Run jobs until the worker is told to stop; with `burst`, until none is left. Return whether any ran."""
+        from ramify.worker import loop
+
         app = self.connection
         modules = self._tasks or app.tasks.modules or find_own_modules()
         worker = loop.Worker(
