@@ -322,14 +322,29 @@ def test_r3_51_what_cannot_be_made_is_told(master: JobMaster, path: str, caplog:
 
 def test_r3_60_a_schema_leaves_others_alone(place: Path) -> None:
     """In PostgreSQL it is a schema; of a file it is one beside it."""
-    assert address_of("postgresql+pg8000://u:p@h/d") == "postgresql://u:p@h/d?schema=jobmaster"
-    assert address_of("postgresql://h/d?sslmode=require", "job_mistress").endswith(
-        "sslmode=require&schema=job_mistress"
+
+    def twice(address: str) -> tuple[object, object]:
+        return address_of(address), address_of(address, "mine")
+
+    assert twice("postgresql+pg8000://u:p@h/d") == (
+        "postgresql://u:p@h/d?schema=jobmaster",
+        "postgresql://u:p@h/d?schema=mine",
     )
-    assert address_of("postgresql://h/d?schema=mine") == "postgresql://h/d?schema=mine"
-    assert address_of("sqlite:///jobs.db?durability=fast") == "sqlite:///jobs.db?durability=fast"
-    assert address_of("sqlite:///jobs.db", "job_mistress") == "sqlite:///jobs.db.job_mistress"
+    assert twice("postgresql://h/d?schema=theirs") == (
+        "postgresql://h/d?schema=theirs",
+        "postgresql://h/d?schema=mine",
+    )
+    assert twice("sqlite+pysqlite:///a.db?durability=fast") == (
+        "sqlite:///a.db?durability=fast",
+        "sqlite:///a.db.mine?durability=fast",
+    )
+    assert twice("redis+sentinel://h:1/jobs/0") == (
+        "redis+sentinel://h:1/jobs/0",
+        "redis+sentinel://h:1/jobs/0?prefix=mine",
+    )
+    assert twice("dir:///shared/jobs") == ("dir:///shared/jobs", "dir:///shared/jobs.mine")
     assert address_of("sqlite://") == "memory:"
+    assert address_of("memory:") == "memory:"
 
 
 def test_r3_61_and_62_deploying_again_keeps_jobs(master: JobMaster, path: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ramify import Ramify
 from ramify.compat import rq
+from ramify.compat.connect import connect
 from ramify.compat.rq import InvalidJobOperationError, Job, JobStatus, NoSuchJobError, Queue, WIPQueue, Worker
 from tests.compat.tasks import (
     add_marmalade,
@@ -64,16 +65,21 @@ def test_r4_01_a_job_runs_in_a_process_of_its_own(queue: Queue) -> None:
 
 
 @pytest.mark.slow
-def test_r4_03_and_04_jobs_are_forked_unless_multiprocessing_is_asked_for(queue: Queue) -> None:
-    """`multiprocessing`, the option of the command too, starts a fresh interpreter; else the worker is forked."""
-    forked, spawned = queue.enqueue(tell_parents), Queue("other").enqueue(tell_parents)
+def test_r4_03_and_04_jobs_are_forked_unless_multiprocessing_is_asked_for(place: Path) -> None:
+    """`multiprocessing`, the option of the command too, starts a fresh interpreter; else the worker is forked.
 
-    Worker([queue]).work(burst=True)
-    Worker(["other"], multiprocessing=True).work(burst=True)
+    On SQLite, as what a store brings along may have threads, and then no process is forked.
+    """
+    app = connect(f"sqlite:///{place}/jobs.db")
+    forked, spawned = (Queue(name, connection=app).enqueue(tell_parents) for name in ("default", "other"))
+
+    Worker("default", connection=app, tasks=["tests.compat.tasks"]).work(burst=True)
+    Worker("other", connection=app, multiprocessing=True, tasks=["tests.compat.tasks"]).work(burst=True)
 
     own = [part.decode() for part in Path("/proc/self/cmdline").read_bytes().split(b"\0")]
     assert forked.result == own
     assert any("ramify.worker.child" in word for word in spawned.result)
+    app.close()
 
 
 def test_r4_02_where_there_is_no_fork_jobs_are_spawned() -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ramify import build, handle
 from ramify.app import Ramify
@@ -118,19 +118,21 @@ class JobMaster:
 
 
 def address_of(engine: Any, schema: str = SCHEMA) -> "Ramify | str":
-    """Return where jobs are: in a schema of PostgreSQL, or a file, which is beside the engine's for another schema."""
+    """Return where jobs are: a schema of PostgreSQL, keys with a prefix, or a file; another schema is another one."""
     if isinstance(engine, Ramify):
         return engine
-    url = engine if isinstance(engine, str) else engine.url.render_as_string(hide_password=False)
-    parts = urlsplit(url)
-    kind = parts.scheme.partition("+")[0]  # the driver is ours
-    if kind in ("postgresql", "postgres") and "schema" not in dict(parse_qsl(parts.query)):
-        query = f"{parts.query}&schema={schema}".lstrip("&")
-        return urlunsplit(parts._replace(scheme="postgresql", query=query))
-    if kind == "sqlite" and parts.path:
-        beside = "" if schema == SCHEMA else f".{schema}"
-        return f"sqlite://{parts.path}{beside}{'?' if parts.query else ''}{parts.query}"
-    return "memory:" if kind == "sqlite" else url
+    parts = urlsplit(engine if isinstance(engine, str) else engine.url.render_as_string(hide_password=False))
+    kind = parts.scheme.partition("+")[0]  # of the drivers that SQLAlchemy names, ours is not one
+    own = {"schema": SCHEMA} if kind in ("postgresql", "postgres") else {}
+    options, path = own | dict(parse_qsl(parts.query)), parts.path
+    if kind == "sqlite" and not path:
+        return "memory:"
+    if schema != SCHEMA and kind in ("sqlite", "dir"):
+        path = f"{path}.{schema}"
+    elif schema != SCHEMA:
+        options["schema" if own else "prefix"] = schema
+    place = f"//{parts.netloc}{path}" if parts.netloc or path else ""
+    return f"{kind if own or kind == 'sqlite' else parts.scheme}:{place}{'?' if options else ''}{urlencode(options)}"
 
 
 def _read_logger(logger: Any) -> Any:
