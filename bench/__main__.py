@@ -3,9 +3,10 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, limits, look, measure, peers, start
+from bench import add, drain, graphs, limits, look, measure, peers, postgres, start
 
 BENCHES = {
+    "postgres": postgres.run,
     "drain": drain.run,
     "add": add.run,
     "start": start.run,

@@ -35,7 +35,7 @@ LOOKED_INTO: Final = 16
 
 
 class Engine(ABC):
-    """A store over tables. A subclass opens atomic steps, reads, and wakes who waits."""
+    """A store over tables. A subclass opens atomic steps, and reads."""
 
     slice: int = SLICE
 
@@ -43,12 +43,10 @@ class Engine(ABC):
     def _write(self, durable: bool = True) -> AbstractContextManager[Tables]:
         """Open an atomic step: what it wrote is kept when the block ends, and nothing of it if the block raises.
 
+        Those whom the step said to `wake` are woken once it is kept.
+
         A step that is not `durable` may be lost in a power cut, as if it had never been.
         """
-
-    @abstractmethod
-    def _wake(self, ready: bool, ended: bool) -> None:
-        """Tell sleepers that jobs may be ready, and watchers that jobs may have ended."""
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         with self._write() as tables:
@@ -66,7 +64,7 @@ class Engine(ABC):
             if batch.clock is not None:
                 tables.set_clock(batch.clock.name, batch.clock.now)
             step.flush()
-        self._wake(ready=True, ended=False)
+            tables.wake(ready=True, ended=False)
         return aliases
 
     def enter(self, session: Session) -> None:
@@ -76,7 +74,7 @@ class Engine(ABC):
     def leave(self, session: SessionId) -> None:
         with self._write(durable=False) as tables:
             tables.bury(session)
-        self._wake(ready=True, ended=False)
+            tables.wake(ready=True, ended=False)
 
     def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
         reply = Exchange()
@@ -93,10 +91,8 @@ class Engine(ABC):
             reply.more = tables.first_work() is not None
             due = tables.next_due()
             reply.due_in = None if due is None else max(0.0, due - tables.now())
-            changed = bool(outcomes) or drained
-            ready = changed and _leaves_work(tables, want, reply)
-        if changed:
-            self._wake(ready, ended=True)
+            if outcomes or drained:
+                tables.wake(_leaves_work(tables, want, reply), ended=True)
         return reply
 
     def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
@@ -133,20 +129,20 @@ class Engine(ABC):
             found = [row.id for row in tables.select(which, Page(size=-1))]
             concerned = step.move(step.load(found), verb, failure)
             step.flush()
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
         return concerned
 
     def drain(self) -> bool:
         with self._write() as tables:
             Step(tables, self.slice).drain()
             more = tables.first_work() is not None
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
         return more
 
     def limit(self, name: str, rule: Rule | None) -> None:
         with self._write() as tables:
             tables.set_limit(name, rule)
-        self._wake(ready=True, ended=False)
+            tables.wake(ready=True, ended=False)
 
     def declare(self, tasks: Sequence[Declaration], gone: Sequence[str] = ()) -> None:
         with self._write() as written:
@@ -156,12 +152,12 @@ class Engine(ABC):
                 written.set_limit(f"{DECLARED}task:{task.name}", None if task.limit is None else Rule(task.limit))
             for name in gone:
                 written.set_limit(f"{DECLARED}task:{name}", None)
-        self._wake(ready=True, ended=False)
+            written.wake(ready=True, ended=False)
 
     def reset(self) -> None:
         with self._write() as tables:
             tables.reset()
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
 
 
 def _leaves_work(tables: Tables, want: Want, reply: Exchange) -> bool:

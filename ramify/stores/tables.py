@@ -43,10 +43,18 @@ class Tables(Protocol):
         """Return the store's time, in seconds since 1970."""
         ...
 
+    def wake(self, ready: bool, ended: bool) -> None:
+        """When this step is kept, tell sleepers that jobs may be ready, and watchers that jobs may have ended."""
+        ...
+
     # Rows
 
-    def rows(self, ids: Sequence[JobId]) -> list[Row]:
-        """Return copies of these rows, in any order; unknown ids are left out."""
+    def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
+        """Return copies of these rows, in any order; unknown ids are left out.
+
+        Nobody else changes them before this step is over. With `share` other steps may read them so, too, and their
+        trees are not forgotten meanwhile.
+        """
         ...
 
     def select(self, which: Which, page: Page) -> list[Row]:
@@ -74,7 +82,10 @@ class Tables(Protocol):
         ...
 
     def is_over(self, tree: JobId) -> bool:
-        """Tell whether every job of the tree has ended and no edge leads from it into another tree."""
+        """Tell whether every job of the tree has ended and no edge leads from it into another tree.
+
+        No such edge is added before this step is over.
+        """
         ...
 
     # Edges

@@ -23,7 +23,7 @@ from ramify import Ramify
 from ramify.cli.commands import commands as command_line
 from ramify.compat import connect, rq
 from ramify.compat.jobmaster import JobMaster
-from ramify.compat.jobmaster.master import address_of
+from ramify.compat.jobmaster.master import locate
 from ramify.compat.jobmaster.task import TASKS as DECLARED
 from ramify.compat.rq_manager import Queue, getProjectResults, manager
 from tests.compat.blocks import DOCUMENTS, read
@@ -162,7 +162,7 @@ def their(url: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[di
     yield modules
     for name in ["my_tasks", "sqlalchemy", *(name for name in sys.modules if name.partition(".")[0] == "their")]:
         sys.modules.pop(name, None)
-    connect.connect(address_of(url)).close()
+    connect.connect(locate(url)).close()
     connect._open.cache_clear()
 
 

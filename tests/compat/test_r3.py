@@ -12,7 +12,7 @@ import pytest
 from ramify import Ramify
 from ramify.compat import connect
 from ramify.compat.jobmaster import Dependency, JobMaster, dep, same, task
-from ramify.compat.jobmaster.master import address_of
+from ramify.compat.jobmaster.master import locate
 from ramify.compat.jobmaster.task import TASKS, find
 from ramify.declared import MONTH
 from ramify.task import declare, terms_of
@@ -324,27 +324,27 @@ def test_r3_60_a_schema_leaves_others_alone(place: Path) -> None:
     """In PostgreSQL it is a schema; of a file it is one beside it."""
 
     def twice(address: str) -> tuple[object, object]:
-        return address_of(address), address_of(address, "mine")
+        return locate(address), locate(address, "mine")
 
     assert twice("postgresql+pg8000://u:p@h/d") == (
-        "postgresql://u:p@h/d?schema=jobmaster",
-        "postgresql://u:p@h/d?schema=mine",
+        "postgresql+pg8000://u:p@h/d?schema=jobmaster",
+        "postgresql+pg8000://u:p@h/d?schema=mine",
     )
     assert twice("postgresql://h/d?schema=theirs") == (
         "postgresql://h/d?schema=theirs",
         "postgresql://h/d?schema=mine",
     )
     assert twice("sqlite+pysqlite:///a.db?durability=fast") == (
-        "sqlite:///a.db?durability=fast",
-        "sqlite:///a.db.mine?durability=fast",
+        "sqlite+pysqlite:///a.db?durability=fast",
+        "sqlite+pysqlite:///a.db.mine?durability=fast",
     )
     assert twice("redis+sentinel://h:1/jobs/0") == (
         "redis+sentinel://h:1/jobs/0",
         "redis+sentinel://h:1/jobs/0?prefix=mine",
     )
     assert twice("dir:///shared/jobs") == ("dir:///shared/jobs", "dir:///shared/jobs.mine")
-    assert address_of("sqlite://") == "memory:"
-    assert address_of("memory:") == "memory:"
+    assert locate("sqlite://") == "memory:"
+    assert locate("memory:") == "memory:"
 
 
 def test_r3_61_and_62_deploying_again_keeps_jobs(master: JobMaster, path: str) -> None:
@@ -385,13 +385,13 @@ def test_r3_64_engines_of_sqlalchemy(place: Path) -> None:
     sqlalchemy = pytest.importorskip("sqlalchemy")
 
     engine = sqlalchemy.create_engine(f"sqlite:///{place}/engine.db")
-    assert address_of(engine) == f"sqlite:///{place}/engine.db"
+    assert locate(engine) == f"sqlite:///{place}/engine.db"
     hidden = sqlalchemy.engine.make_url("postgresql+pg8000://u:secret@h/d")
 
     class Engine:
         url = hidden
 
-    assert address_of(Engine()) == "postgresql://u:secret@h/d?schema=jobmaster"
+    assert locate(Engine()) == "postgresql+pg8000://u:secret@h/d?schema=jobmaster"
 
 
 def test_r3_65_any_logger_will_do(master: JobMaster, capsys: pytest.CaptureFixture[str]) -> None:

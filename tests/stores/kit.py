@@ -4,6 +4,7 @@ Jobs are named by their label: `desk.add(tree("top", leaf("a"), leaf("b")))`, `d
 `desk.states()`. Ids are numbers in the order of adding, so every run gives the same ones.
 """
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -46,8 +47,10 @@ from ramify.model import (
 )
 from ramify.node import AnyNode, Node, Ref
 from ramify.stores.memory import Memory
+from ramify.stores.postgres import Postgres
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.sqlite import Sqlite
+from tests.postgres.server import default_version, server
 
 EVERYTHING: Final = 1_000_000
 STEPS: Final = 10_000
@@ -108,13 +111,19 @@ def open_sqlite(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
     return Sqlite(path, durability="fast", clock=clock, lease_clock=clock, slice=slice, factory=Connection)
 
 
+def open_postgres(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
+    """Open the PostgreSQL store of a folder: a schema of an odd name that stands for it."""
+    schema = f'{hashlib.sha256(bytes(folder)).hexdigest()[:16]} "100%s".x'
+    return Postgres(server().url(), schema=schema, clock=clock, slice=slice)
+
+
 STORES: Final[dict[str, Callable[[Path, Clock, int], Store]]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
-}
-"""Every store; a new one is added here."""
+} | ({"postgres": open_postgres} if default_version() else {})
+"""Every store; a new one is added here. PostgreSQL is left out only where no server can be had."""
 
-LASTING: Final = frozenset({"sqlite"})
+LASTING: Final = frozenset({"sqlite", "postgres"})
 """Those whose jobs are still there when the store is opened again."""
 
 

@@ -230,7 +230,6 @@ def test_series_run_one_after_the_other(desk: Desk) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(20)
 def test_a_tree_of_100_000_children_is_added_worked_and_purged(desk: Desk) -> None:
     """A wide tree takes no more than a slice per step, and no time that grows with its square."""
     if desk.store.slice < SLICE:  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from ramify.errors import BadArguments
 from ramify.ids import make_id
 from ramify.model import JobId, Which
 from ramify.signature import bind
+from ramify.stores.open import address_of
 from ramify.stores.read import each_row
 from ramify.task import declare
 from ramify.tasks import Tasks
@@ -41,7 +42,7 @@ class JobMaster:
         logger: Any = None,
         **unused: Any,
     ) -> None:
-        self.app = connect(address_of(db_engine, schema))
+        self.app = connect(locate(db_engine, schema))
         self.logger = _read_logger(logger)
         given = os.environ.get(UNITS, "10000") if system_process_units is None else system_process_units
         self.system_process_units = int(given)
@@ -117,22 +118,24 @@ class JobMaster:
         return next(iter(self.app.store.tasks([f"{type_key}:{task_key}"])), None)
 
 
-def address_of(engine: Any, schema: str = SCHEMA) -> "Ramify | str":
+def locate(engine: Any, schema: str = SCHEMA) -> "Ramify | str":
     """Return where jobs are: a schema of PostgreSQL, keys with a prefix, or a file; another schema is another one."""
     if isinstance(engine, Ramify):
         return engine
-    parts = urlsplit(engine if isinstance(engine, str) else engine.url.render_as_string(hide_password=False))
-    kind = parts.scheme.partition("+")[0]  # of the drivers that SQLAlchemy names, ours is not one
-    own = {"schema": SCHEMA} if kind in ("postgresql", "postgres") else {}
-    options, path = own | dict(parse_qsl(parts.query)), parts.path
+    parts = urlsplit(address_of(engine) or "")
+    kind = parts.scheme.partition("+")[0]
+    options = {"schema": SCHEMA} if kind in ("postgresql", "postgres") else {}
+    option = "schema" if options else "prefix"
+    options |= dict(parse_qsl(parts.query))
+    path = parts.path
     if kind == "sqlite" and not path:
         return "memory:"
     if schema != SCHEMA and kind in ("sqlite", "dir"):
         path = f"{path}.{schema}"
     elif schema != SCHEMA:
-        options["schema" if own else "prefix"] = schema
+        options[option] = schema
     place = f"//{parts.netloc}{path}" if parts.netloc or path else ""
-    return f"{kind if own or kind == 'sqlite' else parts.scheme}:{place}{'?' if options else ''}{urlencode(options)}"
+    return f"{parts.scheme}:{place}{'?' if options else ''}{urlencode(options)}"
 
 
 def _read_logger(logger: Any) -> Any:

@@ -46,8 +46,8 @@ _ALL: Final = sys.maxsize
 class MemoryTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.now = clock
+    def __init__(self, clock: Callable[[], float], ring: Callable[[], None]) -> None:
+        self.now, self._ring = clock, ring
         self.by_id: dict[JobId, Row] = {}
         self.payloads: dict[JobId, Payload] = {}
         self.results: dict[JobId, Result] = {}
@@ -68,9 +68,12 @@ class MemoryTables:
         self._due: list[tuple[float, JobId]] = []
         self._held: dict[JobId, list[JobId]] = {}
 
+    def wake(self, ready: bool, ended: bool) -> None:
+        self._ring()
+
     # Rows
 
-    def rows(self, ids: Sequence[JobId]) -> list[Row]:
+    def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
         return [copy(self.by_id[id]) for id in ids if id in self.by_id]
 
     def select(self, which: Which, page: Page) -> list[Row]:
@@ -386,7 +389,7 @@ class MemoryTables:
         self._clocks[name] = now
 
     def reset(self) -> None:
-        self.__init__(self.now)  # type: ignore[misc]
+        self.__init__(self.now, self._ring)  # type: ignore[misc]
 
     # Indexes: what can be claimed, what runs, what is due, what is held
 

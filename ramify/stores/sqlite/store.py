@@ -50,16 +50,14 @@ class Sqlite(Engine):
     def _write(self, durable: bool = True) -> Iterator[Tables]:
         try:
             with self._file.writing(durable):
+                self._tables.woken.clear()
                 yield self._tables
+                woken = set(self._tables.woken)
         except BaseException:
             self._tables.forget_lanes()  # those of the abandoned step were never stored, also if the commit failed
             raise
-
-    def _wake(self, ready: bool, ended: bool) -> None:
-        if ready:
-            self._bells.ring(WORKER)
-        if ended:
-            self._bells.ring(WATCHER)
+        for kind in sorted(woken):
+            self._bells.ring(kind)
 
     def enter(self, session: Session) -> None:
         self._bells.bind(WORKER)

@@ -35,6 +35,7 @@ from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.select import select_rows
 from ramify.stores.sqlite.sessions import Lifelines, boot_id
 from ramify.stores.sqlite.statements import SQL
+from ramify.stores.sqlite.wake import WATCHER, WORKER
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)
@@ -59,6 +60,8 @@ class SqliteTables:
         self._lease_clock, self._lifelines, self._boot = lease_clock, lifelines, boot_id()
         self._lanes: dict[int, Lane] = {}
         self._lane_ids: dict[Lane, int] = {}
+        self.woken: set[str] = set()
+        """Whom the store is to wake when the step is kept."""
 
     def _ask(self, statement: str, *values: Any) -> list[Any]:
         return self._connection.execute(SQL[statement], values).fetchall()
@@ -95,9 +98,12 @@ class SqliteTables:
             self.refresh_lanes()
         return self._lane_ids[lane]
 
+    def wake(self, ready: bool, ended: bool) -> None:
+        self.woken |= ({WORKER} if ready else set()) | ({WATCHER} if ended else set())
+
     # Rows
 
-    def rows(self, ids: Sequence[JobId]) -> list[Row]:
+    def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
         lanes = self.refresh_lanes()
         return [columns.read_row(values, lanes) for values in self._ask("rows.read", _ids(ids))]
 

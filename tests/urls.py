@@ -1,0 +1,19 @@
+"""Addresses of empty stores, by kind: each stands for a folder, and is the same for the same folder."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tests.postgres.server import default_version, server
+
+
+def _postgres(folder: Path) -> str:
+    return server().url(schema=f"s{hashlib.sha256(bytes(folder)).hexdigest()[:16]}")
+
+
+URLS: Final[dict[str, Callable[[Path], str]]] = {
+    "memory": lambda folder: "memory:",
+    "sqlite": lambda folder: f"sqlite:///{folder}/jobs.db?durability=fast",
+} | ({"postgres": _postgres} if default_version() else {})
+"""Every kind; PostgreSQL is left out only where no server can be had."""
