@@ -148,11 +148,12 @@ def their(url: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[di
     """The modules of the third document, in a package; what is changed is the import line and the database."""
     for name in list(DECLARED):
         monkeypatch.delitem(DECLARED, name)
+    address = re.sub(r"[?&]schema=\w+", "", url)  # the document's own schema is meant
     modules = {}
     for _, block in read(TASKS):
         if named := re.match(r"# module (\w+)\.py\n", block):
             imported = block.replace("from jobmaster import", "from ramify.compat.jobmaster import")
-            modules[named[1]] = imported.replace('"postgresql+pg8000://", ...', repr(url))
+            modules[named[1]] = imported.replace('"postgresql+pg8000://", ...', repr(address))
     (place / "their").mkdir()
     (place / "their" / "__init__.py").touch()
     (place / "sqlalchemy.py").write_text(STAND_IN)
@@ -162,23 +163,36 @@ def their(url: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[di
     yield modules
     for name in ["my_tasks", "sqlalchemy", *(name for name in sys.modules if name.partition(".")[0] == "their")]:
         sys.modules.pop(name, None)
-    connect.connect(locate(url)).close()
+    connect.connect(locate(address)).close()
     connect._open.cache_clear()
+    if address.startswith("postgresql:"):
+        ask(address, "DROP SCHEMA IF EXISTS jobmaster, job_mistress CASCADE")
 
 
-def test_the_third_document_from_task_to_result(their: dict[str, str], place: Path) -> None:
+def ask(address: str, text: str) -> None:
+    """Say something to a PostgreSQL server, as any program without ramify may."""
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(text.encode())
+
+
+def test_the_third_document_from_task_to_result(their: dict[str, str], url: str, place: Path) -> None:
     """A task, the call that queues a job of it, and the script that pops and executes it.
 
-    Where the store is not PostgreSQL, the call is one of Python with the same arguments.
+    PostgreSQL gets the call as it stands; for other stores it is one of Python with the same arguments.
     """
     importlib.import_module("my_tasks")
     main = importlib.import_module("their.main")
-    [call] = [block for language, block in read(TASKS) if language == "postgresql"]
+    [call] = [block.replace("/tmp", str(place)) for language, block in read(TASKS) if language == "postgresql"]
     words = re.fullmatch(r"call jobmaster\.insert_job\((.*)::json\)\s*", call)
     assert words is not None
 
-    arguments = ast.literal_eval(f"({words[1]})")
-    main.jobmaster.insert_job(*arguments[:3], arguments[3].replace("/tmp", str(place)))
+    if url.startswith("postgresql:"):
+        main.jobmaster.deploy()
+        ask(re.sub(r"[?&]schema=\w+", "", url), call)
+    else:
+        main.jobmaster.insert_job(*ast.literal_eval(f"({words[1]})"))
     ran = importlib.import_module("their.run")
 
     assert (ran.job.status_str, ran.job.priority) == ("complete", 10)

@@ -375,8 +375,10 @@ def test_r3_64_an_engine_is_taken_by_its_address(place: Path) -> None:
     class Engine:
         url = Url()
 
-    assert JobMaster(db_engine=Engine()).app.url == f"sqlite:///{place}/engine.db?durability=fast"
-    connect.connect(f"sqlite:///{place}/engine.db?durability=fast").close()
+    master = JobMaster(db_engine=Engine())
+    assert master.app.url == f"sqlite+pysqlite:///{place}/engine.db?durability=fast"
+    assert (master.pop_job(), (place / "engine.db").exists()) == (None, True)
+    master.app.close()
     connect._open.cache_clear()
 
 

@@ -248,8 +248,12 @@ def test_scheduled_jobs_wait_for_their_time(app: Ramify, queue: Queue) -> None:
     later = queue.enqueue_in(timedelta(hours=1), double, 1)
     then = queue.enqueue_at(datetime.now(UTC) + timedelta(hours=2), double, 2)
     past = queue.enqueue_at(datetime(2020, 1, 1, tzinfo=UTC), double, 3)
+    theirs = queue.enqueue(echo, at=1, delay=2)
+    queued = queue.get_job_ids()
     app.run_until_empty()
 
+    assert queued == [past.id, theirs.id]
+    assert theirs.result == [[], {"at": 1, "delay": 2}]  # no options of rq, so arguments of the function
     assert (later.is_scheduled, then.is_scheduled, past.result) == (True, True, 6)
     assert queue.scheduled_job_registry.get_job_ids() == [later.id, then.id]
 

@@ -13,7 +13,7 @@ from ramify import build, model, project
 from ramify.app import Ramify
 from ramify.compat.connect import connect
 from ramify.compat.rq.errors import InvalidJobOperationError
-from ramify.compat.rq.job import Job, read_job, release_job, run_here
+from ramify.compat.rq.job import Job, JobStatus, read_job, release_job, run_here, status_of
 from ramify.compat.rq.registry import (
     CanceledJobRegistry,
     DeferredJobRegistry,
@@ -77,11 +77,7 @@ class Queue:
 
         With `args` or `kwargs` among the keyword arguments, those are the function's arguments.
         """
-        options = {name: kwargs.pop(name) for name in _OPTIONS if name in kwargs}
-        if "args" in kwargs or "kwargs" in kwargs:
-            if args:
-                raise TypeError("arguments are given as they are, or as `args` and `kwargs`, not both")
-            args, kwargs = tuple(kwargs.pop("args", None) or ()), kwargs.pop("kwargs", None) or {}
+        args, kwargs, options = _split(args, kwargs)
         return self.enqueue_call(f, args, kwargs, **options)
 
     enque = enqueue
@@ -120,11 +116,13 @@ class Queue:
 
     def enqueue_at(self, moment: datetime, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Store a call that is to run at this time."""
-        return self.enqueue(f, *args, at=moment, **kwargs)
+        args, kwargs, options = _split(args, kwargs)
+        return self.enqueue_call(f, args, kwargs, at=moment, **options)
 
     def enqueue_in(self, pause: timedelta, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Store a call that is to run so much later."""
-        return self.enqueue(f, *args, delay=pause, **kwargs)
+        args, kwargs, options = _split(args, kwargs)
+        return self.enqueue_call(f, args, kwargs, delay=pause, **options)
 
     def release_job_here(self, job: Job | str) -> None:
         """Let a deferred job of this queue, and those that it blocks, go."""
@@ -137,7 +135,8 @@ class Queue:
     def get_job_ids(self) -> list[str]:
         """Return the jobs that a worker may take, in the order in which it does."""
         rows = each_row(self.connection.store, Which(states=frozenset({State.READY}), queues=frozenset({self.name})))
-        return [row.id for row in sorted(rows, key=lambda row: (-row.priority, row.tree, row.id))]
+        due = [row for row in rows if status_of(row) is JobStatus.QUEUED]
+        return [row.id for row in sorted(due, key=lambda row: (-row.priority, row.tree, row.id))]
 
     job_ids = property(get_job_ids)
 
@@ -149,7 +148,7 @@ class Queue:
 
     @property
     def count(self) -> int:
-        """How many jobs a worker may take."""
+        """How many jobs a worker may take, now or when their time has come."""
         return self.connection.counts(states=["ready"], queues=[self.name]).get("ready", 0)
 
     def is_empty(self) -> bool:
@@ -209,12 +208,10 @@ class Queue:
 
 
 _OPTIONS: Final = (
-    "at",
     "at_front",
     "blocked_by",
     "blocked_by_order",
     "deferred",
-    "delay",
     "depends_on",
     "description",
     "job_timeout",
@@ -224,6 +221,17 @@ _OPTIONS: Final = (
     *UNUSED,
     *REFUSED,
 )
+"""What `enqueue` takes for an option of the job, where the function may have an argument of that name too."""
+
+
+def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """Return the function's arguments, positional and named, and the options of the job."""
+    options: dict[str, Any] = {name: kwargs.pop(name) for name in _OPTIONS if name in kwargs}
+    if "args" not in kwargs and "kwargs" not in kwargs:
+        return args, kwargs, options
+    if args:
+        raise TypeError("arguments are given as they are, or as `args` and `kwargs`, not both")
+    return tuple(kwargs.pop("args", None) or ()), kwargs.pop("kwargs", None) or {}, options
 
 
 def _read_jobs(depends_on: Any, app: Ramify) -> list[Ref[Any]]:
