@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, limits, look, measure, peers, postgres, start
+from bench import add, drain, graphs, limits, look, measure, on_redis, peers, postgres, start
 
 BENCHES = {
     "postgres": postgres.run,
@@ -13,6 +13,7 @@ BENCHES = {
     "graphs": graphs.run,
     "limits": limits.run,
     "look": look.run,
+    "on_redis": on_redis.run,
 }
 
 

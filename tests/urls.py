@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.postgres.server import default_version, server
+from tests.stores.redis_server import shared_url
 
 
 def _postgres(folder: Path) -> str:
@@ -15,5 +16,6 @@ def _postgres(folder: Path) -> str:
 URLS: Final[dict[str, Callable[[Path], str]]] = {
     "memory": lambda folder: "memory:",
     "sqlite": lambda folder: f"sqlite:///{folder}/jobs.db?durability=fast",
+    "redis": shared_url,
 } | ({"postgres": _postgres} if default_version() else {})
 """Every kind; PostgreSQL is left out only where no server can be had."""

@@ -11,19 +11,21 @@ from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
 
-PLANNED: Final = {
-    "redis": "Redis",
-    "rediss": "Redis",
-    "valkey": "Redis",
-    "dir": "directory",
-}
+REDIS: Final = (
+    *("redis", "rediss", "unix", "redis+sentinel"),
+    *("valkey", "valkeys", "valkey+sentinel"),
+)
+"""The schemes of the Redis store, which is imported only where it is used."""
+
+PLANNED: Final = {"dir": "directory"}
 """Kinds of stores that are being built."""
 
-ADDRESSES: Final = "sqlite:///path/to/file.db, postgresql://user@host/database or memory:"
+ADDRESSES: Final = "sqlite:///path/to/file.db, postgresql://user@host/database, redis://host:6379/0 or memory:"
 
 
 def open_store(url: str, schema: str | None = None) -> Store:
-    """Open the store at `url`: `memory:`, `sqlite:///path`, `postgresql://user@host/database?schema=name`.
+    """Open the store at `url`: `memory:`, `sqlite:///path`, `postgresql://user@host/database?schema=name`, or
+    `redis://host:port/0?prefix=name` and its kin.
 
     `durability=fast` trades the last commits before a power cut for speed. Raise `BadStore` for an address that is
     none, or for something else that lies there.
@@ -40,6 +42,8 @@ def open_store(url: str, schema: str | None = None) -> Store:
         return Memory()
     if kind == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
+    if parts.scheme in REDIS:
+        return _open_redis(url)
     if name := PLANNED.get(kind):
         raise BadStore(f"{mask(url)}: this ramify has no {name} store yet; use {ADDRESSES}")
     raise BadStore(f"{mask(url)!r} is not the address of a store; use {ADDRESSES}")
@@ -75,6 +79,14 @@ def adder_within(store: Store, tx: object) -> Adder:
     if within is None:
         raise BadStore("tx= needs jobs in PostgreSQL, in the database that the transaction is in")
     return within(tx)
+
+
+def _open_redis(url: str) -> Store:
+    try:
+        from ramify.stores.redis import Redis
+    except ModuleNotFoundError as error:
+        raise BadStore("Redis needs a driver: pip install 'ramify[redis]'") from error
+    return Redis(url)
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,10 +121,11 @@ def open_postgres(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
 STORES: Final[dict[str, Callable[[Path, Clock, int], Store]]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
+    "redis": lambda *given: import_module("tests.stores.redis_server").open_redis(*given),
 } | ({"postgres": open_postgres} if default_version() else {})
 """Every store; a new one is added here. PostgreSQL is left out only where no server can be had."""
 
-LASTING: Final = frozenset({"sqlite", "postgres"})
+LASTING: Final = frozenset({"sqlite", "postgres", "redis"})
 """Those whose jobs are still there when the store is opened again."""
 
 

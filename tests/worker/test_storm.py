@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,12 @@ import pytest
 from ramify import Ramify, group, job
 from ramify.graph.check import find_violations
 from ramify.model import ENDED, State
-from tests.postgres.server import Server, binaries, default_version
+from tests.postgres.server import Server as PostgresServer
+from tests.postgres.server import binaries, default_version
+from tests.stores.redis_server import Server as RedisServer
+
+Stop = Callable[[], None]
+"""Kills a server, and starts it again."""
 
 JOBS = int(os.environ.get("STORM_JOBS", "200"))
 KILLS = int(os.environ.get("STORM_KILLS", "6"))
@@ -105,21 +110,39 @@ def read_ledger(path: Path) -> list[tuple[str, int, int, int]]:
     return [(what, int(number), int(pid), int(parent)) for what, number, pid, parent in lines]
 
 
-@pytest.fixture(params=["sqlite", *(["postgres"] if default_version() else [])])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Server | None]]:
-    """A store, and the server of its own that it has, which keeps what it acknowledged."""
+KINDS = ["sqlite", "redis", *(["postgres"] if default_version() else [])]
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Stop | None]]:
+    """The address of a store, and what crashes the server that it is on, if any, which keeps what it acknowledged."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/jobs.db", None
-        return
-    server = Server(binaries()[default_version() or ""], {})
-    yield server.url(), server
-    server.remove()
+    elif request.param == "redis":
+        (tmp_path / "server").mkdir()
+        redis = RedisServer(tmp_path / "server", "--appendonly", "yes")
+
+        def crash_redis() -> None:
+            redis.kill()
+            redis.start()
+
+        yield redis.url(prefix="storm"), crash_redis
+        redis.kill()
+    else:
+        postgres = PostgresServer(binaries()[default_version() or ""], {})
+
+        def crash_postgres() -> None:
+            postgres.stop(signal.SIGQUIT)
+            postgres.start()
+
+        yield postgres.url(), crash_postgres
+        postgres.remove()
 
 
 @pytest.mark.timeout(300)
-def test_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, place: tuple[str, Server | None]) -> None:
-    """Whatever is killed, every job ends with its own result, never early, and again only for a reason."""
-    url, server = place
+def test_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, place: tuple[str, Stop | None]) -> None:
+    """Whatever is killed, the server too, every job ends with its own result, never early, and again for a reason."""
+    url, crash = place
     print(f"STORM_SEED={SEED}")
     rng = random.Random(SEED)
     (tmp_path / "storm_tasks.py").write_text(TASKS)
@@ -131,9 +154,8 @@ def test_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, place: tuple[str, 
         try:
             kills = 0
             while kills < KILLS and any(tree.state not in ENDED for tree in trees):
-                if server is not None and rng.random() < 0.2:
-                    server.stop(signal.SIGQUIT)
-                    server.start()
+                if crash is not None and rng.random() < 0.2:
+                    crash()
                     kills += 1
                 else:
                     kills += crowd.kill_one(rng)
@@ -165,7 +187,7 @@ def test_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, place: tuple[str, 
             runs[number].append((pid, parent))
     again = [(number, run) for number, all_runs in runs.items() for run in all_runs[:-1]]
     unexplained = [(number, run) for number, run in again if not crowd.killed.intersection(run)]
-    if server is not None:
+    if url.startswith("postgres"):
         unexplained = []  # claims do not wait for the disk: a server that crashes forgets the last ones
     print(f"{kills} kills, {len(again)} extra runs")
     assert results == [list(graph.expected.values()) for graph in graphs]
