@@ -254,12 +254,16 @@ class Postgres(Engine):
 
     def info(self) -> Info:
         def read(connection: Connection) -> Info:
-            sessions = [
-                msgspec.json.decode(about, type=Session)
-                for _, about, dead in connection.execute(self._sql["session.all"], ())
+            known = [
+                (msgspec.json.decode(about, type=Session), lease)
+                for _, about, dead, lease in connection.execute(self._sql["session.all"], ())
                 if not dead
             ]
-            limits = {name: Rule(n) for name, n in connection.execute(self._sql["names.limits"], ())}
+            [now] = connection.execute(self._sql["step.now"], ()).fetchone() or (0.0,)
+            now = self._clock() if self._clock else now
+            lost = [each.id for each, lease in known if lease < now or self._lifelines.is_cut(each.id, each.pid)]
+            sessions = [each for each, _ in known]
+            limits = {name: Rule(n, until) for name, n, until in connection.execute(self._sql["names.limits"], ())}
             [length] = connection.execute(self._sql["work.count"], ()).fetchone() or (0,)
             facts = {
                 "store": "postgres",
@@ -269,7 +273,7 @@ class Postgres(Engine):
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
             clocks: dict[str, float] = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
-            return Info(sessions, limits, clocks, length, facts)
+            return Info(sessions, limits, clocks, length, facts, lost)
 
         return self._look(read, whole=True)
 
@@ -288,8 +292,8 @@ class Postgres(Engine):
                 rows=select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1)),
                 edges=[columns.read_edge(values) for values in ask("edges.all")],
                 work=[columns.read_work(values) for values in ask("work.all")],
-                sessions=[msgspec.json.decode(about, type=Session) for _, about, _ in ask("session.all")],
-                limits={name: Rule(n) for name, n in ask("names.limits")},
+                sessions=[msgspec.json.decode(about, type=Session) for _, about, _, _ in ask("session.all")],
+                limits={name: Rule(n, until) for name, n, until in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
             )
 

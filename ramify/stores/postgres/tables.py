@@ -359,7 +359,7 @@ class PostgresTables:
             return
         self._tell("session.bury late", [self.now()])
         # Of its own host a worker knows sooner.
-        for id, about, dead in self._ask("session.all"):
+        for id, about, dead, _ in self._ask("session.all"):
             if not dead and self._lifelines.is_cut(id, msgspec.json.decode(about, type=Session).pid):
                 self.bury(id)
 
@@ -384,7 +384,7 @@ class PostgresTables:
         if rule is None:
             self._tell("names.drop limit", [name])
         else:
-            self._tell("names.set limit", [name, rule.n])
+            self._tell("names.set limit", [name, rule.n, rule.until])
 
     # Tasks and clocks
 

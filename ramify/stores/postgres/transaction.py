@@ -106,7 +106,7 @@ class Transaction:
         now, work, limits = look
         self.time = now, time.monotonic()
         self.work = columns.read_work(tuple(work)) if work else None
-        self.limits = {name: Rule(n) for name, n in json.loads(limits).items()} if limits else {}
+        self.limits = {name: Rule(*rule) for name, rule in json.loads(limits).items()} if limits else {}
 
     def commit(self) -> None:
         """Keep what was done, and tell the listeners."""

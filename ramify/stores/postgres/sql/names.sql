@@ -15,10 +15,11 @@ SELECT job FROM ramify.request WHERE request = %s
 INSERT INTO ramify.request (request, job) VALUES (%s, %s)
 
 --: limits
-SELECT name, n FROM ramify.rule ORDER BY name
+SELECT name, n, until FROM ramify.rule ORDER BY name
 
 --: set limit
-INSERT INTO ramify.rule (name, n) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET n = excluded.n
+INSERT INTO ramify.rule (name, n, until) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET n = excluded.n, until = excluded.until
 
 --: drop limit
 DELETE FROM ramify.rule WHERE name = %s

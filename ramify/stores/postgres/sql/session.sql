@@ -11,7 +11,7 @@ UPDATE ramify.session SET lease = %s WHERE id = %s AND NOT dead RETURNING 1
 SELECT 1 FROM ramify.session WHERE id = %s AND NOT dead
 
 --: all
-SELECT id, about, dead FROM ramify.session ORDER BY id
+SELECT id, about, dead, lease FROM ramify.session ORDER BY id
 
 --: bury
 UPDATE ramify.session SET dead = true WHERE id = %s

@@ -1,0 +1,3 @@
+-- A limit may end by itself: a queue is suspended for an hour.
+
+ALTER TABLE ramify.rule ADD COLUMN until double precision;
