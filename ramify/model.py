@@ -371,6 +371,15 @@ class Progress(Struct, frozen=True):
     status: str | None = None
 
 
+class Line(Struct, frozen=True):
+    """One line that a running job said, on `out` or `err`. `number` is its place in the job's log, from 1 on."""
+
+    job: JobId
+    text: str
+    stream: str = "out"
+    number: int = 0
+
+
 class Beat(Struct):
     """What a heartbeat brought: our running jobs that are to be cancelled, and trees past their time limit."""
 

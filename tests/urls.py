@@ -16,6 +16,7 @@ def _postgres(folder: Path) -> str:
 URLS: Final[dict[str, Callable[[Path], str]]] = {
     "memory": lambda folder: "memory:",
     "sqlite": lambda folder: f"sqlite:///{folder}/jobs.db?durability=fast",
+    "directory": lambda folder: f"dir://{folder}/queue?durability=fast",
     "redis": shared_url,
 } | ({"postgres": _postgres} if default_version() else {})
 """Every kind; PostgreSQL is left out only where no server can be had."""

@@ -17,6 +17,7 @@ from ramify.cli.explain import explain
 from ramify.cli.info import info
 from ramify.cli.init import init
 from ramify.cli.jobs import jobs
+from ramify.cli.log import log
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
@@ -49,6 +50,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "tree": tree,
     "explain": explain,
     "result": result,
+    "log": log,
     "release": release,
     "cancel": cancel,
     "retry": retry,

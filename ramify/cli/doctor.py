@@ -8,6 +8,7 @@ from ramify.cli.screen import out
 from ramify.cli.store import Url, open_existing
 from ramify.graph.check import find_violations
 from ramify.picture.words import plain
+from ramify.stores.directory import Directory
 
 
 def doctor(json: Json = False, url: Url = None) -> None:
@@ -18,11 +19,14 @@ def doctor(json: Json = False, url: Url = None) -> None:
     console = out()
     with open_existing(url) as app:
         snapshot = app.store.snapshot()
+        strays = app.store.strays() if isinstance(app.store, Directory) else []
     violations = find_violations(snapshot)
     if json:
         jobs, edges = len(snapshot.rows), len(snapshot.edges)
         print_facts({"sound": not violations, "jobs": jobs, "edges": edges, "violations": violations})
         raise typer.Exit(bool(violations))
+    for stray in strays:
+        console.print(Text(plain(f"passed over: {stray}"), style="yellow"), soft_wrap=True)
     for violation in violations:
         console.print(Text(plain(violation), style="red"), soft_wrap=True)
     size = f"{len(snapshot.rows):,} jobs, {len(snapshot.edges):,} edges"

@@ -16,6 +16,7 @@ from ramify.model import (
     Exchange,
     Failure,
     JobId,
+    Line,
     Outcome,
     Page,
     Progress,
@@ -115,6 +116,11 @@ class Engine(ABC):
             if progress:
                 tables.keep_progress(session, progress)
             return Beat(tables.cancels(session), tables.overdue(self.slice))
+
+    def append(self, session: SessionId, lines: Sequence[Line]) -> None:
+        with self._write(durable=False) as tables:
+            tables.keep_lines(session, lines)
+            tables.wake(ready=False, ended=True)
 
     def adopt(self, session: SessionId, n: int) -> list[Claim]:
         with self._write(durable=False) as tables:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from ramify.errors import BadStore
 from ramify.model import Batch, JobId
 from ramify.stores.address import mask
+from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
@@ -17,15 +18,15 @@ REDIS: Final = (
 )
 """The schemes of the Redis store, which is imported only where it is used."""
 
-PLANNED: Final = {"dir": "directory"}
-"""Kinds of stores that are being built."""
-
-ADDRESSES: Final = "sqlite:///path/to/file.db, postgresql://user@host/database, redis://host:6379/0 or memory:"
+ADDRESSES: Final = (
+    "sqlite:///path/to/file.db, dir:///path/to/directory, postgresql://user@host/database, redis://host:6379/0 "
+    "or memory:"
+)
 
 
 def open_store(url: str, schema: str | None = None) -> Store:
-    """Open the store at `url`: `memory:`, `sqlite:///path`, `postgresql://user@host/database?schema=name`, or
-    `redis://host:port/0?prefix=name` and its kin.
+    """Open the store at `url`: `memory:`, `sqlite:///path`, `dir:///path`, `redis://host:port/0?prefix=name` and its
+    kin, or `postgresql://user@host/database?schema=name`.
 
     `durability=fast` trades the last commits before a power cut for speed. Raise `BadStore` for an address that is
     none, or for something else that lies there.
@@ -42,10 +43,10 @@ def open_store(url: str, schema: str | None = None) -> Store:
         return Memory()
     if kind == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
+    if kind == "dir":
+        return _open_directory(url, parts.netloc, parts.path, options)
     if parts.scheme in REDIS:
         return _open_redis(url)
-    if name := PLANNED.get(kind):
-        raise BadStore(f"{mask(url)}: this ramify has no {name} store yet; use {ADDRESSES}")
     raise BadStore(f"{mask(url)!r} is not the address of a store; use {ADDRESSES}")
 
 
@@ -85,18 +86,21 @@ def _open_redis(url: str) -> Store:
     try:
         from ramify.stores.redis import Redis
     except ModuleNotFoundError as error:
-        raise BadStore("Redis needs a driver: pip install 'ramify[redis]'") from error
+        raise BadStore("Redis needs a driver: install ramify[redis]") from error
     return Redis(url)
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:
     if host or not path.strip("/"):
         raise BadStore(f"{url!r} names no file; write sqlite:///jobs.db, or sqlite:////var/jobs.db from the root")
-    durability = _take_durability(options)
-    if options:
-        raise BadStore(f"{url!r} has unknown options: {', '.join(sorted(options))}; there is 'durability'")
     # As elsewhere: three slashes begin a relative path, four an absolute one.
-    return Sqlite(path[1:], durability=durability)
+    return Sqlite(path[1:], durability=_take_durability(url, options, alone=True))
+
+
+def _open_directory(url: str, host: str, path: str, options: dict[str, str]) -> Directory:
+    if host or not path.strip("/"):
+        raise BadStore(f"{url!r} names no directory; write dir:///mnt/queue, or dir:queue from the working directory")
+    return Directory(path, durability=_take_durability(url, options, alone=True))
 
 
 def _open_postgres(address: str, options: dict[str, str]) -> Store:
@@ -106,7 +110,7 @@ def _open_postgres(address: str, options: dict[str, str]) -> Store:
         if error.name is None or error.name.partition(".")[0] not in ("psycopg", "psycopg_pool"):
             raise
         raise BadStore("PostgreSQL needs a driver: install ramify[postgres]") from error
-    durability, schema = _take_durability(options), options.pop("schema", "ramify")
+    durability, schema = _take_durability(address, options), options.pop("schema", "ramify")
     pooler = options.pop("pooler", "none")
     if pooler not in ("none", "transaction"):
         raise BadStore(f"pooler={pooler}: it is 'transaction' where connections change hands, as behind PgBouncer")
@@ -115,8 +119,11 @@ def _open_postgres(address: str, options: dict[str, str]) -> Store:
     return Postgres(address + rest, schema=schema, durability=durability, pooler=pooler == "transaction")
 
 
-def _take_durability(options: dict[str, str]) -> str:
+def _take_durability(url: str, options: dict[str, str], alone: bool = False) -> str:
+    """Return the durability that is asked for; if it is all that may be, raise `BadStore` for anything else."""
     durability = options.pop("durability", "full")
     if durability not in ("full", "fast"):
-        raise BadStore(f"durability={durability}: it is 'full' or 'fast'")
+        raise BadStore(f"durability={durability} in {mask(url)!r}: it is 'full' or 'fast'")
+    if alone and options:
+        raise BadStore(f"{url!r} has unknown options: {', '.join(sorted(options))}; there is 'durability'")
     return durability

@@ -18,6 +18,7 @@ from ramify.model import (
     Failure,
     JobId,
     Lane,
+    Line,
     Page,
     Progress,
     Row,
@@ -70,7 +71,7 @@ class Tables(Protocol):
         ...
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        """Delete these rows and all that belongs to them: edges, results, names, entries of the worklist."""
+        """Delete these rows and all that belongs to them: edges, results, logs, names, entries of the worklist."""
         ...
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -178,6 +179,10 @@ class Tables(Protocol):
 
     def keep_progress(self, session: SessionId, progress: Sequence[Progress]) -> None:
         """Store how far jobs that run in this session have come."""
+        ...
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        """Add lines, in order, to the logs of jobs that run in this session; keep the newest `LOG` of each."""
         ...
 
     # The worklist, in order of entry

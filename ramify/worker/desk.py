@@ -29,6 +29,7 @@ from ramify.model import (
     Failure,
     Grown,
     JobId,
+    Line,
     Outcome,
     Page,
     Progress,
@@ -43,7 +44,7 @@ from ramify.model import (
     Which,
 )
 from ramify.stores.gather import gather
-from ramify.stores.protocol import SLICE, Store
+from ramify.stores.protocol import LOG, SLICE, Store
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
@@ -76,6 +77,7 @@ class Desk:
         self._running = running
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
+        self.lines: list[Line] = []
         self.claims: list[Claim] = []
         self.results: dict[JobId, Value] = {}
         self.cancels: list[JobId] = []
@@ -101,7 +103,7 @@ class Desk:
 
     def forget(self) -> None:
         """Forget the session and what it had; it was declared dead."""
-        for kept in (self.outcomes, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
+        for kept in (self.outcomes, self.lines, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
             kept.clear()
         self.results.clear()
         self._grown.clear()
@@ -139,6 +141,8 @@ class Desk:
         if self._unsure:
             self._reconcile()
         self._prepare()
+        if self.lines:
+            self.append()  # as long as the jobs are ours
         outcomes = self.outcomes[:SLICE]
         self._unsure = True
         reply = self.store.exchange(self.session, outcomes, want)
@@ -161,6 +165,19 @@ class Desk:
         self.cancels += beat.cancels
         for tree in beat.overdue:
             self._end_overdue(tree)
+
+    def say(self, lines: Sequence[Line]) -> None:
+        """Accept lines for the logs of jobs of ours; if the store is away for long, the newest are kept."""
+        self.lines += lines
+        del self.lines[: -4 * LOG]
+
+    def append(self) -> None:
+        """Add to the logs what was said."""
+        lines = self.lines[:SLICE]
+        while lines:
+            self.store.append(self.session, lines)
+            del self.lines[: len(lines)]
+            lines = self.lines[:SLICE]
 
     def adopt(self) -> int:
         """Take over the jobs of workers that died, to report them; return how many."""

@@ -6,13 +6,15 @@ from the end of a pipe.
 """
 
 import os
+import shutil
 import signal
 import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from ramify.worker.process import CAN_FORK
+from ramify.worker.pipe import read_groups
+from ramify.worker.process import CAN_FORK, kill_groups
 
 _PID = struct.Struct("<i")
 
@@ -67,11 +69,12 @@ def _keep_watch(reading: int, directory: bytes) -> NoReturn:
                 groups.add(number)
             else:
                 groups.discard(-number)
-        for group in groups:
-            with suppress(OSError):
-                os.killpg(group, signal.SIGKILL)
+        kill_groups(groups)
+        # Now no child starts another program; those it had started stand on its board.
         for name in os.listdir(directory):
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
+            if name.startswith(b"board-"):
+                with open(os.path.join(directory, name), "rb") as board:
+                    kill_groups(read_groups(board.read()))
+        shutil.rmtree(directory, ignore_errors=True)
     finally:
         os._exit(0)

@@ -9,7 +9,6 @@ from tests.compat import coverage
 LATER = {
     **dict.fromkeys(["R2-02", "R2-03", "R2-04", "R2-05"], "a pool of workers is being built"),
     "R2-19": "servers that restart are a matter of the stores that have one",
-    **dict.fromkeys(["R5-65", "R5-66", "R5-67", "R5-68", "R5-69"], "jobs are about to run programs"),
 }
 """Lines that have no test yet that runs, and why."""
 

@@ -51,9 +51,12 @@ from ramify.stores.memory import Memory
 from ramify.stores.postgres import Postgres
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.sqlite import Sqlite
+from tests.directory.kit import Broken, open_directory
 from tests.postgres.server import default_version, server
 
 EVERYTHING: Final = 1_000_000
+MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""A folder that needs no disk: what is durable is another test's question."""
 STEPS: Final = 10_000
 """More than any test's worklist takes."""
 VALUE: Final = Value(b"1")
@@ -72,10 +75,6 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
-
-
-class Broken(Exception):
-    """What a broken connection raises."""
 
 
 class Connection(sqlite3.Connection):
@@ -121,11 +120,12 @@ def open_postgres(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
 STORES: Final[dict[str, Callable[[Path, Clock, int], Store]]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
+    "directory": open_directory,
     "redis": lambda *given: import_module("tests.stores.redis_server").open_redis(*given),
 } | ({"postgres": open_postgres} if default_version() else {})
 """Every store; a new one is added here. PostgreSQL is left out only where no server can be had."""
 
-LASTING: Final = frozenset({"sqlite", "postgres", "redis"})
+LASTING: Final = frozenset({"sqlite", "directory", "postgres", "redis"})
 """Those whose jobs are still there when the store is opened again."""
 
 

@@ -1,7 +1,7 @@
 """cgkit's directory queue, said with ramify: `from ramify.compat.cgkit import JobQueue, JobProc, createJobQueue`.
 
 The directory of a queue has its settings, its procedures and a directory for each job, with what the job wrote. What
-state jobs are in is kept in a store: a file in the directory, unless `queue.cfg` names another one.
+state jobs are in is kept in a store: a directory within this one, unless `queue.cfg` names another one.
 """
 
 from ramify.compat.cgkit.errors import JobQueueError

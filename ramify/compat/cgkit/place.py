@@ -44,7 +44,7 @@ class Place:
                 logger.warning("queue.cfg of %s has an unknown option: %s", location, name)
         keep, links = (main.get(option.lower(), "no").lower() in ("true", "yes", "on", "1") for option in OPTIONS)
         self.keepJobsInRepository, self.useSymLinks = keep, links
-        self.store = config.get("ramify", "store", fallback=f"sqlite:///{location}/jobs.db")
+        self.store = config.get("ramify", "store", fallback=f"dir://{location}/store")
         self.queue = os.path.basename(location)
         self._defaults = {name[:-5]: dict(config[name]) for name in config.sections() if name.endswith(" proc")}
 

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from ramify.compat.cgkit.files import Files
 from ramify.context import current
@@ -56,15 +56,13 @@ class JobProc:
 
         What it prints goes to the job's files, and line by line to the callbacks. One that raises is not called again.
         """
-        job: Any = current()
-        status: int = job.exec(
+        return current().exec(
             cmd,
             on_stdout=self._deliver(self.stdout, self.stdoutCallback),
             on_stderr=self._deliver(self.stderr, self.stderrCallback),
             check=False,
             directory=self.runningDir,
         )
-        return status
 
     def _deliver(self, file: TextIO | None, callback: Callable[[int, str], None]) -> Callable[[int, str], None]:
         calls = [callback]

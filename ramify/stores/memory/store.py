@@ -12,6 +12,7 @@ from ramify.model import (
     Edge,
     Info,
     JobId,
+    Line,
     Page,
     Result,
     Row,
@@ -68,6 +69,10 @@ class Memory(Engine):
                     break
                 found.append(result)
             return found
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        with self._lock:
+            return [line for line in self._tables.lines.get(job, ()) if line.number > after][:size]
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         counts: dict[str, int] = {}

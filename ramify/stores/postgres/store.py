@@ -24,6 +24,7 @@ from ramify.model import (
     Grown,
     Info,
     JobId,
+    Line,
     Outcome,
     Page,
     Progress,
@@ -248,6 +249,9 @@ class Postgres(Engine):
             return found
 
         return self._look(read)
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        return [Line(*values) for values in self._ask("log.read", (job, after, size))]
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         return self._look(lambda connection: count_rows(connection, self.schema, which, by))

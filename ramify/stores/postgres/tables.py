@@ -16,6 +16,7 @@ from ramify.model import (
     Failure,
     JobId,
     Lane,
+    Line,
     Page,
     Progress,
     Row,
@@ -35,7 +36,7 @@ from ramify.stores.postgres.select import select_rows
 from ramify.stores.postgres.server import key
 from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Transaction
-from ramify.stores.protocol import LEASE
+from ramify.stores.protocol import LEASE, LOG
 from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Place
@@ -137,7 +138,7 @@ class PostgresTables:
             self._tell("add.mark", [literals.texts([mark for mark, _ in marks]), names([id for _, id in marks])])
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        for what in ("edges into", "edges out", "payload", "result", "mark", "request", "work", "job"):
+        for what in ("edges into", "edges out", "payload", "result", "line", "mark", "request", "work", "job"):
             self._tell(f"rows.forget {what}", [literals.names(ids)])
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -282,6 +283,20 @@ class PostgresTables:
         latest = {step.job: step for step in progress}.values()
         jobs, percents = literals.names([step.job for step in latest]), literals.numbers([s.percent for s in latest])
         self._tell("end.progress", [jobs, percents, literals.texts([step.status for step in latest]), session])
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        last: dict[JobId, int] = dict(self._ask("log.ours", [literals.names({line.job for line in lines}), session]))
+        rows: list[tuple[JobId, int, str, str]] = []
+        for line in lines:
+            if line.job in last:
+                last[line.job] += 1
+                rows.append((line.job, last[line.job], line.stream, line.text))
+        jobs, numbers, streams, texts = literals.columns(rows, 4)
+        values = [literals.names(jobs), literals.numbers(numbers), literals.names(streams), literals.texts(texts)]
+        self._tell("log.append", values)
+        for job, number in last.items():
+            if number > LOG:
+                self._tell("log.cut", [job, number - LOG])
 
     # The worklist: who touches it is alone, so what the others saw of it when they began stays true
 

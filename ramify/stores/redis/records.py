@@ -18,6 +18,7 @@ The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cl
 | `mark`, `name`, `request` | sorted `mark id`, sorted `id name`, hash by request |
 | `session`, `lease`, `dead` | hash by session; sorted by time; sorted |
 | `lane`, `limit` | hashes: numbers of lanes, limits by name |
+| `said`, `told` | hashes: by `job number` a line that it said; by job, how many |
 | `task`, `clock` | hashes by name: what tasks say of themselves, where clocks stand |
 | `lock`, `line`, `turn:TOKEN`, `did`, `redo`, `stage:TOKEN` | whose step it is, who waits, what was done, large steps |
 """
@@ -206,6 +207,8 @@ KEYS: Final = (
     *("job", "payload", "result", "slots", "edge", "out", "tree", "held", "cancel", "ends", "due", "deadline", "count"),
     *(
         "tally",
+        "said",
+        "told",
         "order",
         "work",
         "purge",

@@ -24,6 +24,7 @@ from ramify.model import (
     Info,
     JobId,
     Lane,
+    Line,
     Outcome,
     Page,
     Result,
@@ -37,7 +38,7 @@ from ramify.model import (
     Work,
 )
 from ramify.stores.engine import Engine
-from ramify.stores.protocol import SLICE
+from ramify.stores.protocol import LOG, SLICE
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lanes import Lanes
@@ -380,6 +381,16 @@ class Redis(Engine):
                         return found
                     found.append(result)
         return found
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        with self._reading() as tables:
+            [told] = tables.transaction.get("told", [job])
+            last = int(told or 0)
+            first = max(after, last - LOG) + 1
+            numbers = range(first, min(last, first + size - 1) + 1)
+            found = tables.transaction.get("said", [f"{job} {number}" for number in numbers])
+        lines = [(number, *msgspec.msgpack.decode(said)) for number, said in zip(numbers, found, strict=True) if said]
+        return [Line(job, text, stream, number) for number, stream, text in lines]
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         with self._reading() as tables:

@@ -17,6 +17,7 @@ from ramify.model import (
     JobId,
     Kind,
     Lane,
+    Line,
     Page,
     Progress,
     Row,
@@ -29,6 +30,7 @@ from ramify.model import (
     Which,
     is_good,
 )
+from ramify.stores.protocol import LOG
 from ramify.stores.redis.edges import ALL, PAGE
 from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lists import Lists
@@ -100,6 +102,7 @@ class RedisTables(Lists):
         for key in self._read_work(ids):
             job, _, verb = key.partition(" ")
             self.delist(job, Verb(verb))
+        told = self._count_lines(ids)
         self.read_edges_ahead(ids, True, PAGE)
         self.read_edges_ahead(ids, False, PAGE)
         for id in ids:
@@ -123,7 +126,8 @@ class RedisTables(Lists):
             if record.parent is None:
                 transaction.forget_count("tally", f"open {id}")
                 transaction.forget_count("tally", f"out {id}")
-            for key in ("job", "payload", "slots", "result"):
+            self._cut_lines(id, told[id], told[id])
+            for key in ("job", "payload", "slots", "result", "told"):
                 transaction.put(key, id, None)
             del self._before[id], self._dirty[id]
             self._records[id] = None
@@ -304,6 +308,28 @@ class RedisTables(Lists):
                 left = self._left(step.job) or Left()
                 left.percent, left.status = step.percent, step.status
                 self.transaction.put("result", step.job, encode(left))
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        jobs = list({line.job for line in lines})
+        self._load(jobs)
+        ours = [id for id in jobs if (record := self._records[id]) is not None and record.session == session]
+        before = self._count_lines(ours)
+        last = dict(before)
+        for line in lines:
+            if line.job in last:
+                last[line.job] += 1
+                self.transaction.put("said", f"{line.job} {last[line.job]}", encode((line.stream, line.text)))
+        for id, number in last.items():
+            self.transaction.put("told", id, str(number))
+            self._cut_lines(id, before[id], number - LOG)
+
+    def _count_lines(self, ids: Sequence[JobId]) -> dict[JobId, int]:
+        return {id: int(told or 0) for id, told in zip(ids, self.transaction.get("told", ids), strict=True)}
+
+    def _cut_lines(self, id: JobId, told: int, upto: int) -> None:
+        """Delete what is left of the first lines of a log that has told so many."""
+        for number in range(max(1, told - LOG + 1), upto + 1):
+            self.transaction.put("said", f"{id} {number}", None)
 
     # Sessions
 

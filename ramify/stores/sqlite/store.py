@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ramify.declared import Declaration
-from ramify.model import Edge, Info, JobId, Page, Result, Row, Session, Snapshot, Which
+from ramify.model import Edge, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite import rows as columns
@@ -96,6 +96,10 @@ class Sqlite(Engine):
                     break
                 found.append(result)
         return found
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        with self._file.reading() as connection:
+            return [Line(*values) for values in connection.execute(SQL["log.read"], (job, after, size))]
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         with self._file.reading() as connection:

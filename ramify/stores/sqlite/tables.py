@@ -17,6 +17,7 @@ from ramify.model import (
     Failure,
     JobId,
     Lane,
+    Line,
     Page,
     Progress,
     Row,
@@ -30,7 +31,7 @@ from ramify.model import (
     Which,
     Work,
 )
-from ramify.stores.protocol import LEASE
+from ramify.stores.protocol import LEASE, LOG
 from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.select import select_rows
 from ramify.stores.sqlite.sessions import Lifelines, boot_id
@@ -130,7 +131,7 @@ class SqliteTables:
             self._tell_all("add.mark", [(m, id) for id, marks in batch.marks.items() if id in own for m in marks])
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        for what in ("edges into", "edges out", "payload", "result", "mark", "request", "work", "job"):
+        for what in ("edges into", "edges out", "payload", "result", "line", "mark", "request", "work", "job"):
             self._tell(f"rows.forget {what}", _ids(ids))
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -276,6 +277,16 @@ class SqliteTables:
 
     def keep_progress(self, session: SessionId, progress: Sequence[Progress]) -> None:
         self._tell_all("end.progress", [(step.percent, step.status, step.job, session) for step in progress])
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        last: dict[JobId, int] = dict(self._ask("log.ours", _ids({line.job for line in lines}), session))
+        values: list[columns.Values] = []
+        for line in lines:
+            if line.job in last:
+                last[line.job] += 1
+                values.append((line.job, last[line.job], line.stream, line.text))
+        self._tell_all("log.append", values)
+        self._tell_all("log.cut", [(job, number - LOG) for job, number in last.items() if number > LOG])
 
     # The worklist
 

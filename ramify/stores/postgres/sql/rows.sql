@@ -50,6 +50,9 @@ DELETE FROM ramify.payload WHERE job = ANY(%s::text[])
 --: forget result
 DELETE FROM ramify.result WHERE job = ANY(%s::text[])
 
+--: forget line
+DELETE FROM ramify.line WHERE job = ANY(%s::text[])
+
 --: forget mark
 DELETE FROM ramify.mark WHERE job = ANY(%s::text[])
 

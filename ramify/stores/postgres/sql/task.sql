@@ -21,5 +21,5 @@ SELECT name, at FROM ramify.clock ORDER BY name
 INSERT INTO ramify.clock (name, at) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET at = excluded.at
 
 --: reset
-TRUNCATE ramify.job, ramify.payload, ramify.result, ramify.edge, ramify.mark, ramify.request, ramify.work,
-    ramify.session, ramify.rule, ramify.task, ramify.clock
+TRUNCATE ramify.job, ramify.payload, ramify.result, ramify.line, ramify.edge, ramify.mark, ramify.request,
+    ramify.work, ramify.session, ramify.rule, ramify.task, ramify.clock
