@@ -110,7 +110,7 @@ def createJobQueue(
 ) -> None:
     """Make a directory into a queue: it is empty, or does not exist, while the one above it does.
 
-    Jobs are kept in a directory within it, or in the `store` of this address. Raise `ValueError` if there is something else.
+    Jobs are kept in a directory within it, or in the `store` of this address. Raise `ValueError` for any other place.
     """
     if not isinstance(location, str):
         raise TypeError(f"a location is a path, not {location!r}")
