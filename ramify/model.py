@@ -353,7 +353,7 @@ class Exchange(Struct):
 
 
 class Session(Struct, frozen=True):
-    """One life of a worker. `tasks` are the names of those that it knows."""
+    """One life of a worker. `tasks` are the names of those that it knows, `units` those of its host (None: any)."""
 
     id: SessionId
     host: str = ""
@@ -361,6 +361,7 @@ class Session(Struct, frozen=True):
     queues: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     started: float = 0.0
+    units: int | None = None
 
 
 class Progress(Struct, frozen=True):

@@ -103,8 +103,11 @@ def _run(arguments: Sequence[str]) -> int:
             complain(f"{text} S{see}" if text.endswith("?") else f"{text}; s{see}")
     except RamifyError as error:
         complain(str(error))
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`); what is still buffered must not complain at exit.
+    except SystemExit as ended:
+        # The reader has seen enough (`| head`), which typer and rich take for a failure.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        # What is still buffered must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

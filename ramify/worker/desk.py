@@ -70,6 +70,7 @@ class Desk:
         tasks: Tasks,
         running: Callable[[], Collection[JobId]],
         ended: Counter[State] | None = None,
+        units: int | None = None,
     ) -> None:
         self.store = store
         self.ended = ended if ended is not None else Counter()
@@ -86,7 +87,7 @@ class Desk:
         self.more = False
         self.due_in: float | None = None
         self.patience = 0.0
-        self._queues, self._tasks = queues, tuple(sorted(tasks.names()))
+        self._queues, self._tasks, self._units = queues, tuple(sorted(tasks.names())), units
         self._reports: list[tuple[Claim, Report, bool]] = []
         self._grown: dict[JobId, tuple[Claim, Report]] = {}
         self._needing: set[JobId] = set()
@@ -96,7 +97,8 @@ class Desk:
 
     def open(self) -> None:
         """Begin a new session."""
-        session = Session(make_session_id(), socket.gethostname(), os.getpid(), self._queues, self._tasks, time.time())
+        own = (self._queues, self._tasks, time.time(), self._units)
+        session = Session(make_session_id(), socket.gethostname(), os.getpid(), *own)
         asked = clock()
         self.store.enter(session)
         self.session, self.heard = session.id, asked

@@ -90,8 +90,7 @@ class Worker:
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
-        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended)
-        self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
+        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended, self._units)
         self._declared = False
         try:
             with self._signals():
@@ -122,6 +121,7 @@ class Worker:
                 self._desk.open()
             if not self._declared:
                 declare_limits(self._store, self._tasks)
+                self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
                 self._declared = True
             self._crew.collect()
             self._crew.check_time()
@@ -142,6 +142,7 @@ class Worker:
             _log.warning("session %s was declared dead; its jobs are left to others", self._desk.session)
             self._crew.forget()
             self._desk.forget()
+            self._declared = False  # the store may have been reset, with its limits and clocks
 
     def _hand_over(self) -> None:
         """Give the desk what the children did."""

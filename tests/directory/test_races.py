@@ -1,6 +1,7 @@
 """Eight processes on one queue at the same moment: each job is handed out once, and nobody is stuck or early."""
 
 import random
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -202,3 +203,28 @@ def test_killed_processes_lose_nothing(path: Path) -> None:
             process.kill()
         assert {"done": 300} == store.counts(Which(), "state")
         assert [] == find_violations(store.snapshot())
+
+
+def test_threads_share_a_store(path: Path) -> None:
+    """Threads of one process that write, read and wait at the same time do not disturb each other."""
+    wrong: list[BaseException] = []
+
+    def act(number: int, store: Any) -> None:
+        try:
+            for turn in range(15):
+                store.add(planned(tree(f"{number} {turn}", leaf("a"), leaf("b"))))
+                store.wait(None, 0.001)
+                store.info()
+                store.jobs(Which())
+        except BaseException as error:
+            wrong.append(error)
+
+    with opened(path) as store:
+        threads = [threading.Thread(target=act, args=(number, store)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert wrong == []
+        assert store.counts(Which(), "state") == {"ready": 180, "waiting": 90}

@@ -193,7 +193,10 @@ class Disk:
         steps = name.split("/") if name not in ("", ".") else []
         folder = self._kept.get(steps[0]) if steps else self._root
         if folder is None:
-            folder = self._kept[steps[0]] = os.open(steps[0], _FOLDER, dir_fd=self._root)
+            made = os.open(steps[0], _FOLDER, dir_fd=self._root)
+            folder = self._kept.setdefault(steps[0], made)
+            if folder != made:  # another thread opened it meanwhile
+                os.close(made)
         opened = -1
         try:
             for step in steps[1:]:

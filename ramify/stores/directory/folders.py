@@ -36,8 +36,11 @@ class Folders:
         self._disk, self._replica = disk, replica
         self._lengths: dict[JobId, int] = {}
 
-    def show(self, jobs: Sequence[JobId]) -> None:
-        """Bring the directories of these jobs up to date."""
+    def show(self, jobs: Sequence[JobId], missing: bool = True) -> None:
+        """Bring the directories of these jobs up to date; leave those that are `missing` to later, if so asked.
+
+        To make a directory may take a hundred times as long as to change a file.
+        """
         made: set[JobId] = set()
         for row in sorted(self._replica.rows(jobs), key=lambda row: row.id, reverse=True):  # those above come first
             path = self._replica.folder(row.id)
@@ -50,6 +53,9 @@ class Folders:
                 try:
                     self._disk.change(f"jobs/{path}/state", _state(row))
                 except FileNotFoundError:
+                    if not missing:
+                        self._replica.put_back(row.id)
+                        continue
                     self._make_with_those_above(row)
                 if row.state in ENDED:
                     self._show_end(f"jobs/{path}", row)

@@ -40,15 +40,15 @@ CREATE TABLE folder (
     under INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE counter (name TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TEMP TABLE stepping (ours INTEGER NOT NULL);
-INSERT INTO stepping VALUES (1);
-CREATE TEMP TABLE changed (job TEXT NOT NULL PRIMARY KEY, ours INTEGER NOT NULL);
-CREATE INDEX temp.changed_ours ON changed (ours, job);
+CREATE TEMP TABLE stepping (ours INTEGER NOT NULL, step INTEGER NOT NULL);
+INSERT INTO stepping VALUES (1, 0);
+CREATE TEMP TABLE changed (job TEXT NOT NULL PRIMARY KEY, ours INTEGER NOT NULL, step INTEGER NOT NULL);
+CREATE INDEX temp.changed_step ON changed (ours, step, job);
 CREATE TEMP TRIGGER job_changed AFTER UPDATE OF state ON main.job WHEN old.state <> new.state
-    BEGIN INSERT INTO changed SELECT new.id, ours FROM stepping WHERE 1
-        ON CONFLICT (job) DO UPDATE SET ours = max(ours, excluded.ours); END;
+    BEGIN INSERT INTO changed SELECT new.id, ours, step FROM stepping WHERE 1
+        ON CONFLICT (job) DO UPDATE SET ours = max(ours, excluded.ours), step = excluded.step; END;
 CREATE TEMP TRIGGER job_added AFTER INSERT ON main.job
-    BEGIN INSERT OR REPLACE INTO changed SELECT new.id, ours FROM stepping; END;
+    BEGIN INSERT OR REPLACE INTO changed SELECT new.id, ours, step FROM stepping; END;
 """
 
 _encode = msgspec.json.Encoder().encode
@@ -111,9 +111,10 @@ class Replica(SqliteTables):
     def step(self, time: float) -> Iterator[list[Change]]:
         """Do a step at a time; what it writes is in the list. If the block raises, nothing of it is left."""
         self.time, self.changes, self._noting = time, [], True
-        self._rows = self.connection.total_changes
         self.gone, self.buried = [], []
         self.aside.execute("BEGIN")
+        self.aside.execute("UPDATE stepping SET step = step + 1")
+        self._rows = self.connection.total_changes
         try:
             yield self.changes
             if self.connection.total_changes != self._rows:
@@ -227,13 +228,21 @@ class Replica(SqliteTables):
         found = self.aside.execute("SELECT path FROM folder WHERE job = ?", (job,)).fetchone()
         return None if found is None else str(found[0])
 
-    def take_changed(self, n: int) -> list[JobId]:
-        """Return the first `n` jobs whose state our steps have changed since the last time."""
-        found = [
-            id for (id,) in self.aside.execute("SELECT job FROM changed WHERE ours = 1 ORDER BY job DESC LIMIT ?", (n,))
-        ]
+    def take_changed(self, n: int, old: bool = False) -> list[JobId]:
+        """Return the first `n` jobs whose state our last step has changed, or any of our steps, those above first."""
+        which = "" if old else "AND step = (SELECT step FROM stepping)"
+        query = f"SELECT job FROM changed WHERE ours = 1 {which} ORDER BY step DESC, job DESC LIMIT ?"
+        found = [id for (id,) in self.aside.execute(query, (n,)).fetchall()]
         self.aside.executemany("DELETE FROM changed WHERE job = ?", [(id,) for id in found])
         return found
+
+    def put_back(self, job: JobId) -> None:
+        """Leave a job that was taken to later."""
+        self.aside.execute("INSERT OR IGNORE INTO changed VALUES (?, 1, 0)", (job,))
+
+    def has_changed(self) -> bool:
+        """Tell whether there is anything that our steps have changed and that was not taken."""
+        return self.aside.execute("SELECT 1 FROM changed WHERE ours = 1 LIMIT 1").fetchone() is not None
 
     def own_changed(self) -> None:
         """Take over what others changed, and perhaps did not show."""

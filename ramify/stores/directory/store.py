@@ -42,6 +42,9 @@ SHOWN: Final = 50
 SHOWING: Final = 0.02
 """Seconds that a step may take to show what it changed; the rest follows when there is nothing else to do."""
 
+SPARE: Final = 0.005
+"""Seconds that who waits spends on that at once."""
+
 LEAVING: Final = 2.0
 """Seconds that closing may take to show the rest."""
 
@@ -198,11 +201,16 @@ class Directory(Sqlite):
     def _show_more(self, seconds: float) -> None:
         """Show what is left, for so long."""
         with suppress(OSError), self._lock:
-            self._show_until(time.monotonic() + seconds)
+            self._show_until(time.monotonic() + seconds, old=True)
 
-    def _show_until(self, until: float) -> None:
-        while time.monotonic() < until and (changed := self._replica.take_changed(SHOWN)):
-            self._folders.show(changed)
+    def _is_behind(self) -> bool:
+        """Tell whether there is something left to show."""
+        with self._lock:
+            return not self._closed and self._replica.has_changed()
+
+    def _show_until(self, until: float, old: bool = False) -> None:
+        while time.monotonic() < until and (changed := self._replica.take_changed(SHOWN, old)):
+            self._folders.show(changed, missing=old)
 
     # What is not a step over tables
 
@@ -263,11 +271,14 @@ class Directory(Sqlite):
             return find_strays(self._disk, FOLDERS, {str(number) for (number,) in numbers})
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
-        until = time.monotonic() + min(timeout, 0.1)
-        self._show_more(until - time.monotonic())
+        until = time.monotonic() + timeout
+        while self._is_behind() and time.monotonic() < until:
+            if self._watch.wait(0.0, also):
+                return True
+            self._show_more(SPARE)
         with suppress(OSError):
-            self._folders.clean(until)
-        return self._watch.wait(timeout, also)
+            self._folders.clean(time.monotonic() + SPARE)
+        return self._watch.wait(max(0.0, until - time.monotonic()), also)
 
     def close(self) -> None:
         with self._lock:
