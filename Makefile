@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check fix storm bench lock clean
+.PHONY: help run test check fix storm bench coverage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ storm: $(VENV)/.dev ## kill workers for longer than the tests do, and explore th
 
 bench: $(VENV)/.dev ## measure
 	@$(BIN)/python -m bench $(ARGS)
+
+coverage: $(VENV)/.dev ## run the tests of the requirements' checklist, and write which line passed where
+	@$(BIN)/python -m tests.compat.coverage
 
 lock: $(VENV)/.dev ## write the lock files anew (ARGS=--upgrade for newer versions)
 	@$(LOCK) --group build -o requirements.lock

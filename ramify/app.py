@@ -172,26 +172,26 @@ class Ramify:
             units=settings.units if units is None else units,
         )
 
-    def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
-        """Run the next job in this process; return whether there was one."""
+    def run_one(self, queues: Sequence[str] = ("default",), *, units: int | None = None) -> bool:
+        """Run the next job in this process; return whether there was one. `units` are as for `worker`."""
         from ramify.worker import inline
 
-        return inline.run_one(self.store, self.tasks, queues)
+        return inline.run_one(self.store, self.tasks, queues, self.settings.units if units is None else units)
 
-    def run_until_empty(self, queues: Sequence[str] = ("default",)) -> int:
+    def run_until_empty(self, queues: Sequence[str] = ("default",), *, units: int | None = None) -> int:
         """Run jobs in this process until none is left that could run here; return how many ran."""
         from ramify.worker import inline
 
-        return inline.run_until_empty(self.store, self.tasks, queues)
+        return inline.run_until_empty(self.store, self.tasks, queues, self.settings.units if units is None else units)
 
-    def claim(self, queues: Sequence[str] = ("default",)) -> Job[Any] | None:
+    def claim(self, queues: Sequence[str] = ("default",), *, units: int | None = None) -> Job[Any] | None:
         """Take the next job into this process, which is to call its `execute`; None if there is none.
 
         A thread keeps it ours until then. `close` gives back what was not executed.
         """
         from ramify.worker.claimed import Claimed
 
-        claimed = Claimed.take(self.store, self.tasks, queues)
+        claimed = Claimed.take(self.store, self.tasks, queues, self.settings.units if units is None else units)
         if claimed is None:
             return None
         self._claimed = [other for other in self._claimed if not other.over] + [claimed]

@@ -15,7 +15,7 @@ from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
 from ramify.known import Known
 from ramify.model import Batch, Edge, Failure, JobId, Kind, Line, Result, Row, State, Step, Verb, When, Which
-from ramify.node import AnyNode, Ref
+from ramify.node import AnyNode, Before, Node, Ref
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
@@ -154,17 +154,20 @@ class Job(Ref[T_co], Generic[T_co]):
         tops = [edge.before for edge in batch.edges if edge.after == self.id and edge.place >= row.size]
         return [Job(self._store, aliases.get(id, id), node) for id, node in zip(tops, nodes, strict=True)]
 
-    def after(self, *jobs: Ref[Any], when: Literal["done", "ended", "failed"] = "done") -> None:
-        """Make this job, with all under it, wait for others, while it is held. Raise `AlreadyReleased` after that.
+    def after(self, *jobs: Before, when: Literal["done", "ended", "failed"] = "done") -> "list[Job[Any]]":
+        """Make this job, with all under it, wait for others, while it is held; return those.
 
-        Each job under this one is changed in a step of its own; an interrupted call may be repeated.
+        A node among them is stored in the same step, as a tree of its own that is held with this job. Each job under
+        this one is changed in a step of its own. Raise `AlreadyReleased` if the job was let go.
         """
         self._require_held()
-        edges = [(job.id, When(when)) for job in jobs]
+        stored = [self._add_before(each, When(when)) if isinstance(each, Node) else each.id for each in jobs]
         # Groups wait for what stands in them anyway, so only the lowest jobs and this one gain edges.
-        for id in [*self._find_lowest(), self.id]:
-            into = [Edge(id, -place, before, Kind.AFTER, end) for place, (before, end) in enumerate(edges, 1)]
-            self._store.add(Batch(into=id, edges=into))
+        for id in self._find_lowest():
+            self._wait_for(id, stored, When(when))
+        self._wait_for(self.id, [each.id for each in jobs if isinstance(each, Ref)], When(when))
+        nodes = [each if isinstance(each, Node) else None for each in jobs]
+        return [Job(self._store, id, node) for id, node in zip(stored, nodes, strict=True)]
 
     def tree(self) -> dict[str, Any]:
         """Return the job and all under it as a project dictionary with `id`, `status`, and `result` or `error`."""
@@ -231,6 +234,21 @@ class Job(Ref[T_co], Generic[T_co]):
         if row.hold is None:
             raise AlreadyReleased(f"{name_row(row)} was let go already; only a held job can be extended")
         return row
+
+    def _add_before(self, node: AnyNode, when: When) -> JobId:
+        """Store a node that is held with this job, and that this job waits for."""
+        flats = sketch([node.options(hold=self)])
+        Known(self._store).prepare(flats)
+        batch = plan(flats, make_ids)
+        root = batch.rows[-1].id
+        batch.into = self.id
+        batch.edges.append(Edge(self.id, -1, root, Kind.AFTER, when))
+        return self._store.add(batch).get(root, root)
+
+    def _wait_for(self, id: JobId, befores: Sequence[JobId], when: When) -> None:
+        if befores:
+            edges = [Edge(id, -place, before, Kind.AFTER, when) for place, before in enumerate(befores, 1)]
+            self._store.add(Batch(into=id, edges=edges))
 
     def _find_lowest(self) -> list[JobId]:
         """Return the jobs under this one that have no children."""

@@ -39,11 +39,11 @@ def each_row(store: Store, which: Which, newest: bool = False) -> Iterator[Row]:
         after = page[-1].id
 
 
-def read_edges(store: Store, ids: Sequence[JobId], *, bad: bool = False) -> Iterator[Edge]:
-    """Yield the edges into these jobs, or only those with a bad verdict."""
+def read_edges(store: Store, ids: Sequence[JobId], *, out: bool = False, bad: bool = False) -> Iterator[Edge]:
+    """Yield the edges into these jobs, or out of them, or only those with a bad verdict."""
     for some in pages(ids):
         start: Edge | None = None
-        while page := store.edges(some, bad=bad, start=start):
+        while page := store.edges(some, out=out, bad=bad, start=start):
             yield from page
             start = page[-1] if len(page) == SLICE else None
             if start is None:

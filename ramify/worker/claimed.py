@@ -1,9 +1,10 @@
 """One job that a program took into its own process, and the session that keeps it there."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
-from ramify.errors import BadNode
+from ramify.errors import BadNode, Lost
 from ramify.model import Claim, JobId
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
@@ -18,9 +19,9 @@ class Claimed:
         self.over = False
 
     @classmethod
-    def take(cls, store: Store, tasks: Tasks, queues: Sequence[str]) -> Self | None:
-        """Claim the next job; None if there is none."""
-        inline = Inline(store, tasks, queues)
+    def take(cls, store: Store, tasks: Tasks, queues: Sequence[str], units: int | None = None) -> Self | None:
+        """Claim the next job; None if there is none. `units` are this host's."""
+        inline = Inline(store, tasks, queues, units)
         inline.__enter__()
         claim = None
         try:
@@ -49,7 +50,8 @@ class Claimed:
         """Let others have the job, if it was not executed."""
         if not self.over:
             self.over = True
-            try:
-                self._inline.give_back(self._claim)
-            finally:
-                self._inline.__exit__(None, None, None)
+            with suppress(Lost):  # then others have it already
+                try:
+                    self._inline.give_back(self._claim)
+                finally:
+                    self._inline.__exit__(None, None, None)

@@ -181,13 +181,15 @@ class Desk:
             del self.lines[: len(lines)]
             lines = self.lines[:SLICE]
 
-    def adopt(self) -> None:
-        """Take over the jobs of workers that died, to report them."""
-        for claim in self.store.adopt(self.session, SLICE):
+    def adopt(self) -> int:
+        """Take over the jobs of workers that died, to report them; return how many."""
+        claims = self.store.adopt(self.session, SLICE)
+        for claim in claims:
             if claim.row.doomed:
                 self._doomed.append(claim)
             else:
                 self.outcomes.append(decide_loss(claim))
+        return len(claims)
 
     def close(self) -> None:
         """Report what is left and end the session."""

@@ -27,9 +27,9 @@ BEAT: Final = 1.0
 _log = logging.getLogger("ramify.worker")
 
 
-def run_one(store: Store, tasks: Tasks, queues: Sequence[str] = ("default",)) -> bool:
-    """Run the next job in this process; return whether there was one."""
-    with Inline(store, tasks, queues) as inline:
+def run_one(store: Store, tasks: Tasks, queues: Sequence[str] = ("default",), units: int | None = None) -> bool:
+    """Run the next job in this process; return whether there was one. `units` are this host's."""
+    with Inline(store, tasks, queues, units) as inline:
         claim = inline.claim()
         if claim is None:
             return False
@@ -37,13 +37,13 @@ def run_one(store: Store, tasks: Tasks, queues: Sequence[str] = ("default",)) ->
         return True
 
 
-def run_until_empty(store: Store, tasks: Tasks, queues: Sequence[str] = ("default",)) -> int:
+def run_until_empty(store: Store, tasks: Tasks, queues: Sequence[str] = ("default",), units: int | None = None) -> int:
     """Run jobs in this process until none is left that could run here; return how many ran.
 
-    It waits for the retries of what it ran, not for jobs that others scheduled for later.
+    It waits for the retries of what it ran, not for jobs that others scheduled for later. `units` are this host's.
     """
     ran = 0
-    with Inline(store, tasks, queues) as inline:
+    with Inline(store, tasks, queues, units) as inline:
         while True:
             claim = inline.claim()
             if claim is not None:
@@ -53,13 +53,21 @@ def run_until_empty(store: Store, tasks: Tasks, queues: Sequence[str] = ("defaul
                 return ran
 
 
+def adopt(store: Store) -> int:
+    """Give the jobs of workers that died back to their queues; return how many. Workers do this by themselves."""
+    with Inline(store, Tasks()) as inline:
+        return inline.adopt()
+
+
 class Inline:
     """A session in which this process claims jobs and runs them itself; a thread keeps its lease."""
 
-    def __init__(self, store: Store, tasks: Tasks, queues: Sequence[str] = ("default",)) -> None:
+    def __init__(
+        self, store: Store, tasks: Tasks, queues: Sequence[str] = ("default",), units: int | None = None
+    ) -> None:
         declare_limits(store, tasks)
         self._desk = Desk(store, tuple(queues), tasks, lambda: self._running)
-        self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname())
+        self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname(), units=units)
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance, self._say)
         self._running: list[str] = []
         self._told = Progress("")
@@ -73,6 +81,11 @@ class Inline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._lease.stop()
         self._desk.close()
+
+    def adopt(self) -> int:
+        """Take over the jobs of workers that died, to report them when this session ends; return how many."""
+        with self._lease.lock:
+            return self._desk.adopt()
 
     def claim(self) -> Claim | None:
         """Take the next job, after ending whatever only has to be ended; None if there is none."""

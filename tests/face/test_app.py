@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ramify import BadArguments, BadNode, BadTask, BadValue, NotFound, Ramify, State, group, job
+from ramify.worker import inline
 from tests.face.tasks import add, boom, double, optioned
 
 
@@ -152,6 +153,18 @@ def test_a_claimed_job_is_given_back_on_close(tmp_path: Path) -> None:
         assert app.job(stored.id).state is State.READY
         app.run_until_empty()
         assert app.job(stored.id).result() == 2
+
+
+def test_a_claim_that_was_lost_does_not_keep_an_app_from_closing(url: str) -> None:
+    """Others have the job then, and there is nothing to give back."""
+    app = Ramify(url, tasks=["tests.face.tasks"])
+    stored = app.enqueue(double, 1)
+    assert app.claim() == stored
+    for session in app.store.info().sessions:  # as when its lease ends
+        app.store.leave(session.id)
+
+    assert inline.adopt(app.store) == 1
+    app.close()
 
 
 def test_results_of_claimed_jobs_do_not_mix(app: Ramify) -> None:

@@ -328,6 +328,40 @@ def test_a_circle_of_stored_jobs_is_refused(app: Ramify) -> None:
         first.after(second)
 
 
+def test_a_held_job_waits_for_a_node_that_is_stored_with_it(app: Ramify) -> None:
+    """In one step: a tree of its own, held until the same release, and on its own after it."""
+    gate = app.enqueue(job(double, 1).options(hold=True))
+    [first] = gate.after(job(double, 2).options(queue="first"))
+    before = states([gate, first])
+
+    gate.release()
+    let_go = states([gate, first])
+    app.run_until_empty(["first"])
+
+    assert (before, let_go) == (["held", "held"], ["waiting", "ready"])
+    assert (first.parent, gate.state, first.result(0)) == (None, State.READY, 4)
+
+
+def test_a_held_group_waits_for_a_node_with_all_that_is_in_it(app: Ramify) -> None:
+    """The lowest jobs under it gain an edge as well."""
+    whole = app.enqueue(group(job(double, 1), job(double, 2)).options(hold=True))
+    [first, second] = whole.after(job(double, 3), app.enqueue(double, 4))
+
+    whole.release()
+
+    assert states([first, second, *whole.children]) == ["ready", "ready", "waiting", "waiting"]
+
+
+def test_nothing_is_stored_before_a_job_that_was_let_go(app: Ramify) -> None:
+    """`after` says so, and the node is not left behind."""
+    gate = app.enqueue(double, 1)
+
+    with pytest.raises(AlreadyReleased):
+        gate.after(job(double, 2))
+
+    assert app.counts() == {"ready": 1}
+
+
 def test_retry_runs_again_what_was_not_done(app: Ramify) -> None:
     """A retry opens the job with what made it fail, and leaves done jobs alone."""
     root = app.enqueue(group(job(boom, "once"), job(double, 1)))
