@@ -3,6 +3,7 @@
 It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from ramify import project
 from ramify.build import Given, job
+from ramify.completed import Completed
 from ramify.errors import BadNode, BadTask, NotFound
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
@@ -19,6 +21,7 @@ from ramify.ids import is_id, make_ids
 from ramify.model import ENDED, Batch, JobId, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
+from ramify.stores.address import find_open_door, mask
 from ramify.stores.open import open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
@@ -36,17 +39,17 @@ B = TypeVar("B")
 class Ramify:
     """A store of jobs, and the modules whose functions may run in this process.
 
-    Without `url` it is that of `$RAMIFY_URL`, `ramify.toml` or `pyproject.toml`, else `sqlite:///ramify.db`. With
-    `tasks=["__main__"]` a script that runs its jobs itself may use functions of its own.
+    What is not said here comes from the settings: `$RAMIFY_URL`, `ramify.toml` or `pyproject.toml`, else
+    `sqlite:///ramify.db`. With `tasks=["__main__"]` a script that runs its jobs itself may use functions of its own.
     """
 
     def __init__(self, url: str | None = None, *, tasks: Sequence[str | ModuleType] = ()) -> None:
         modules = [tasks] if isinstance(tasks, str) else tasks
         names = [module if isinstance(module, str) else module.__name__ for module in modules]
-        settings = read_settings(url, names)
-        self.url = settings.url
-        self.store: Store = open_store(settings.url)
-        self.tasks = Tasks(settings.tasks)
+        self.settings = read_settings(url=url, tasks=names)
+        self.url = self.settings.url
+        self.store: Store = open_store(self.url)
+        self.tasks = Tasks(self.settings.tasks)
         self._claimed: list[Claimed] = []
 
     @overload
@@ -89,7 +92,7 @@ class Ramify:
     def job(self, id: JobId) -> Job[Any]:
         """Return the job of this id. Raise `NotFound` if there is none."""
         if not is_id(id) or not self.store.jobs(Which(ids=(id,))):
-            raise NotFound(f"there is no job {id!r} in {self.url}")
+            raise NotFound(f"there is no job {id!r} in {mask(self.url)}")
         return Job(self.store, id)
 
     def jobs(
@@ -122,29 +125,35 @@ class Ramify:
         for _ in wait_for(self.store, [each.id for each in jobs], timeout):
             pass
 
-    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Iterator[Job[T]]:
-        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not."""
-        by_id = {each.id: each for each in jobs}
-        return (by_id[row.id] for row in wait_for(self.store, list(by_id), timeout))
+    def as_completed(self, jobs: Collection[Job[T]], timeout: float | None = None) -> Completed[T]:
+        """Yield each of these jobs when it has ended, well or not. Raise `TimeoutError` naming those that have not.
+
+        In a coroutine, `async for` does not block the event loop.
+        """
+        return Completed(self.store, jobs, timeout)
 
     def worker(
         self,
         *,
-        children: int = 2,
-        queues: Sequence[str] = ("default",),
-        multiprocessing: bool = False,
-        grace: float = 30.0,
-        burst: bool = False,
+        children: int | None = None,
+        queues: Sequence[str] | None = None,
+        multiprocessing: bool | None = None,
+        grace: float | None = None,
+        burst: bool | None = None,
     ) -> Worker:
-        """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left."""
+        """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left.
+
+        What is not said here is as the settings say: by default a process for each CPU, and the queue `default`.
+        """
+        settings = self.settings
         return Worker(
             self.store,
             self.tasks.modules,
-            children=children,
-            queues=queues,
-            multiprocessing=multiprocessing,
-            grace=grace,
-            burst=burst,
+            children=settings.count_children() if children is None else children,
+            queues=settings.queues if queues is None else queues,
+            multiprocessing=settings.multiprocessing if multiprocessing is None else multiprocessing,
+            grace=settings.grace if grace is None else grace,
+            burst=settings.burst if burst is None else burst,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
@@ -167,9 +176,10 @@ class Ramify:
         return Job(self.store, claimed.id, execute=claimed.execute)
 
     def check(self) -> list[str]:
-        """Return what is wrong, in sentences: modules without tasks, and jobs that this program cannot run."""
+        """Return what is wrong, in sentences: an open door, modules without tasks, jobs that cannot run here."""
         names = self.tasks.names()
-        wrong = [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
+        wrong = [warning] if (warning := find_open_door(self.url)) else []
+        wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
                 wrong.append(f"{n} ready {'job' if n == 1 else 'jobs'} of {task}, which is not served here")
@@ -197,6 +207,14 @@ class Ramify:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
 
     def _refuse_main(self, batch: Batch) -> None:
         """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""

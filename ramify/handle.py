@@ -5,21 +5,32 @@ What a job ended with is put into words in `ended.py`, results are brought back 
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
+from ramify.awaited import each_end
 from ramify.context import running
 from ramify.ended import error_of, read_failure
-from ramify.errors import AlreadyReleased, BadNode, Changed, WouldDeadlock
+from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
 from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Verb, When, Which
 from ramify.node import AnyNode, Ref
+from ramify.picture.draw import draw_tree
+from ramify.picture.fold import read_tree
+from ramify.picture.html import draw_html
+from ramify.picture.mermaid import draw_mermaid
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
 from ramify.stores.protocol import Store
 from ramify.stores.read import name_row, read_edges, read_into, read_row, read_rows, wait_for
+
+DEPTH: Final = 6
+"""So many levels of a tree are drawn."""
+
+WIDE: Final = 1 << 16
+"""The width of a drawing whose lines are not cut."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -87,7 +98,7 @@ class Job(Ref[T_co], Generic[T_co]):
         return value
 
     def __await__(self) -> Generator[Any, None, T_co]:
-        return asyncio.to_thread(self.result).__await__()
+        return self._wait().__await__()
 
     def execute(self) -> None:
         """Run a job that `Ramify.claim` returned, in this process, and report how it ended."""
@@ -150,6 +161,24 @@ class Job(Ref[T_co], Generic[T_co]):
         """Return the job and all under it as a project dictionary with `id`, `status`, and `result` or `error`."""
         return snapshot(self._store, self._row())
 
+    def draw(self, depth: int = DEPTH) -> str:
+        """Return the job and `depth` levels under it as text, siblings alike folded, as `ramify tree` shows them."""
+        row = self._row()
+        return "\n".join(
+            line.plain.rstrip() for line in draw_tree(self._store, read_tree(self._store, row, depth), WIDE)
+        )
+
+    def mermaid(self, depth: int = DEPTH) -> str:
+        """Return the same as a Mermaid graph of at most some 200 nodes: `-->` is for children, `-.->` for `after`."""
+        return draw_mermaid(self._store, read_tree(self._store, self._row(), depth))
+
+    def _repr_html_(self) -> str | None:
+        """Return the picture that a notebook shows; None if the job is not stored (any more)."""
+        try:
+            return draw_html(self._store, read_tree(self._store, self._row(), DEPTH))
+        except NotFound:
+            return None
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.id == self.id
 
@@ -158,6 +187,12 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"<job {self.id}>"
+
+    async def _wait(self) -> T_co:
+        await asyncio.to_thread(self._refuse_deadlock)
+        async for _ in each_end(self._store, [self.id], None):
+            pass
+        return await asyncio.to_thread(self.result, 0)
 
     def _row(self) -> Row:
         return read_row(self._store, self.id)

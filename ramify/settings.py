@@ -1,70 +1,145 @@
-"""Where the store is and which modules hold tasks: arguments, environment or a file, read once, at the edge."""
+"""What a program and a worker must know before they begin: arguments, else the environment, else files, else defaults.
 
+They are read once, at the edge. Where they are written is `sources.py`.
+"""
+
+import math
 import os
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
 from ramify.errors import BadSettings
+from ramify.sources import Found, Source, read_arguments, read_config, read_directory, read_environment
+from ramify.sources import find_strays as _find_strays
 
-DEFAULT_URL: Final = "sqlite:///ramify.db"
+MOST: Final = 1024
+"""So many children, at most: beyond this it is a slip of the finger."""
 
 
 class Settings(Struct, frozen=True):
-    """What a program must know before it opens a store."""
+    """The settings. `children` None means one a CPU."""
 
-    url: str = DEFAULT_URL
+    url: str = "sqlite:///ramify.db"
     tasks: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ("default",)
+    children: int | None = None
+    grace: float = 30.0
+    multiprocessing: bool = False
+    burst: bool = False
+
+    def count_children(self) -> int:
+        """Return how many processes that is here."""
+        return self.children or os.cpu_count() or 1
 
 
 def read_settings(
-    url: str | None = None,
-    tasks: Sequence[str] = (),
+    *,
+    config: str | None = None,
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    **given: object,
 ) -> Settings:
-    """Return the settings: arguments, else `$RAMIFY_URL`, else `ramify.toml`, else `[tool.ramify]` of `pyproject.toml`.
+    """Return the settings: each as it is `given`, else by `find_settings`. Raise `BadSettings` naming what is wrong."""
+    found = find_settings(config=config, directory=directory, environment=environment, **given)
+    return Settings(**{name: setting.value for name, setting in found.items()})  # type: ignore[arg-type]
 
-    The files are those of the directory, by default the current one. Raise `BadSettings` naming what is wrong where.
+
+def find_settings(
+    *,
+    config: str | None = None,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    **given: object,
+) -> dict[str, Found]:
+    """Return each setting with where it was found, the first of: arguments, `$RAMIFY_…`, `config`, files, defaults.
+
+    `config` names a TOML file or a Python module. The files are `ramify.toml` or else `pyproject.toml`
+    (`[tool.ramify]`) of the directory, by default the current one. Raise `BadSettings` naming the mistake and its
+    place.
     """
-    environment = os.environ if environment is None else environment
-    url = url or environment.get("RAMIFY_URL") or None
-    if url is not None and tasks:
-        return Settings(url, tuple(tasks))
-    written = _read_files(directory or Path())
-    return Settings(url or written.url, tuple(tasks) or written.tasks)
+    directory = directory or Path()
+    sources = [
+        read_arguments(given),
+        read_environment(os.environ if environment is None else environment, READERS),
+        read_config(config, directory, READERS) if config else {},
+        read_directory(directory, READERS),
+        {name: Found(value, "default") for name, value in _defaults().items()},
+    ]
+    return {name: _find(name, sources) for name in READERS}
 
 
-def _read_files(directory: Path) -> Settings:
-    own = directory / "ramify.toml"
-    if own.is_file():
-        return _check(_read(own), str(own))
-    shared = directory / "pyproject.toml"
-    if shared.is_file():
-        tool = _read(shared).get("tool", {})
-        if "ramify" in tool:
-            return _check(tool["ramify"], f"{shared} [tool.ramify]")
-    return Settings()
+def find_strays(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return, in sentences, the variables of the environment that look like a setting and are none."""
+    return _find_strays(os.environ if environment is None else environment, READERS)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _find(name: str, sources: list[Source]) -> Found:
+    found = next(source[name] for source in sources if name in source)
+    if found.origin == "default":
+        return found
+    read, words = READERS[name]
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path}: {error}") from error
+        return Found(read(found.value), found.origin)
+    except (TypeError, ValueError):
+        place = "" if found.origin == "argument" else f"{found.origin}: "
+        raise BadSettings(f"{place}{name} is {words}, not {found.value!r}") from None
 
 
-def _check(written: object, place: str) -> Settings:
-    if not isinstance(written, dict):
-        raise BadSettings(f"{place}: settings are a table")
-    if unknown := sorted(written.keys() - {"url", "tasks"}):
-        raise BadSettings(f"{place}: there is no setting {unknown[0]!r}; there are 'url' and 'tasks'")
-    url, tasks = written.get("url", DEFAULT_URL), written.get("tasks", [])
-    if not isinstance(url, str) or not url:
-        raise BadSettings(f"{place}: url is a text, as 'sqlite:///jobs.db', not {url!r}")
-    if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
-        raise BadSettings(f"{place}: tasks is a list of modules, as ['my_tasks'], not {tasks!r}")
-    return Settings(url, tuple(tasks))
+def _defaults() -> dict[str, Any]:
+    settings = Settings()
+    return {name: getattr(settings, name) for name in READERS}
+
+
+# A reader takes what is written, text from the environment as well as values of TOML, or raises.
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+def _read_names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple | str):
+        raise TypeError
+    names = value.replace(",", " ").split() if isinstance(value, str) else map(_read_text, value)
+    if not (found := tuple(filter(None, names))):
+        raise ValueError
+    return found
+
+
+def _read_children(value: object) -> int | None:
+    if isinstance(value, str) and value.strip() == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | str) or not 1 <= int(value) <= MOST:
+        raise ValueError
+    return int(value)
+
+
+def _read_seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or not 0 <= float(value) < math.inf:
+        raise ValueError
+    return float(value)
+
+
+def _read_flag(value: object) -> bool:
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    word = str(value).strip().lower()
+    if word not in words:
+        raise ValueError
+    return words[word]
+
+
+READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
+    "url": (_read_text, "the address of a store, as 'sqlite:///jobs.db'"),
+    "tasks": (_read_names, "a list of modules, as ['my_tasks']"),
+    "queues": (_read_names, "a list of queues, as ['default']"),
+    "children": (_read_children, f"a number from 1 to {MOST} or 'auto'"),
+    "grace": (_read_seconds, "a number of seconds"),
+    "multiprocessing": (_read_flag, "true or false"),
+    "burst": (_read_flag, "true or false"),
+}
+"""How each setting is read, and what it is in words."""

@@ -1,17 +1,23 @@
 """`ramify cancel` and `ramify retry`: put jobs out of their misery, or give them another chance."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from ramify.cli.screen import name_of, out
+from ramify.cli.complete import ids_of
+from ramify.cli.screen import out
 from ramify.cli.store import Url, find_jobs, open_existing
-from ramify.model import ENDED, UNDONE
+from ramify.model import ENDED, UNDONE, State
+from ramify.picture.words import name_of
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Jobs; what is under them goes with them.")]
+UNENDED: Final = frozenset(State) - ENDED
+UNDER: Final = "Jobs; what is under them goes with them."
 
 
-def cancel(jobs: Ids, url: Url = None) -> None:
+def cancel(
+    jobs: Annotated[list[str], typer.Argument(metavar="ID…", help=UNDER, autocompletion=ids_of(UNENDED))],
+    url: Url = None,
+) -> None:
     """Cancel jobs and all under them: what waits never runs, what runs is stopped."""
     console = out()
     with open_existing(url) as app:
@@ -22,7 +28,10 @@ def cancel(jobs: Ids, url: Url = None) -> None:
                 console.print(f"{name_of(row)} had ended: it is {app.job(row.id).state}", soft_wrap=True)
 
 
-def retry(jobs: Ids, url: Url = None) -> None:
+def retry(
+    jobs: Annotated[list[str], typer.Argument(metavar="ID…", help=UNDER, autocompletion=ids_of(UNDONE))],
+    url: Url = None,
+) -> None:
     """Try jobs again that failed, were cancelled or skipped, with all that made them so; what is done stays done."""
     console = out()
     with open_existing(url) as app:

@@ -11,6 +11,7 @@ import ramify
 from ramify.cli.change import cancel, retry
 from ramify.cli.doctor import doctor
 from ramify.cli.info import info
+from ramify.cli.init import init
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
@@ -27,12 +28,11 @@ _UsageError: Final[Any] = typer.BadParameter.__bases__[0]
 commands: Final = typer.Typer(
     name="ramify",
     help="Durable jobs that branch: run them, watch them, put them right.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (worker, run, info, tree, result, cancel, retry, doctor):
+for command in (init, worker, run, info, tree, result, cancel, retry, doctor):
     commands.command()(command)
 
 

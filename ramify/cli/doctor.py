@@ -3,9 +3,10 @@
 import typer
 from rich.text import Text
 
-from ramify.cli.screen import out, plain
+from ramify.cli.screen import out
 from ramify.cli.store import Url, open_existing
 from ramify.graph.check import find_violations
+from ramify.picture.words import plain
 
 
 def doctor(url: Url = None) -> None:

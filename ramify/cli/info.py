@@ -2,31 +2,46 @@
 
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ramify.app import Ramify
-from ramify.cli.screen import coloured, name_of, out, plain
-from ramify.cli.store import Url, open_existing
+from ramify.cli.screen import out
+from ramify.cli.settings import show_settings
+from ramify.cli.store import Config, Url, look_here, open_existing
 from ramify.model import Info, Page, Row, Session, State, Which
+from ramify.picture.words import coloured, name_of, plain
+from ramify.stores.address import mask
 
 ALL: Final = "all"
 LATEST: Final = 5
 """So many trees are named, for who has lost the id of his own."""
 
 
-def info(url: Url = None) -> None:
+def info(
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Show the settings instead, and where each came from.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the settings as JSON.")] = False,
+    url: Url = None,
+    config: Config = None,
+) -> None:
     """Show how many jobs there are by state and queue, the latest trees, the workers, and what is limited."""
+    look_here()
+    if settings:
+        show_settings(url, config, json)
+        return
     console = out()
-    with open_existing(url) as app:
+    with open_existing(url, config) as app:
         counts = _count(app)
         trees = app.store.jobs(Which(roots=True), Page(size=LATEST, newest=True))
         facts = app.store.info()
-    console.print(Text(plain(app.url), "bold"), soft_wrap=True)
+    console.print(Text(plain(mask(app.url)), "bold"), soft_wrap=True)
     console.print()
     _show_jobs(console, counts)
     _show_trees(console, trees)

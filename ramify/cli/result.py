@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ramify.cli.complete import ids_of
 from ramify.cli.screen import complain, note, print_json
 from ramify.cli.store import Url, find_jobs, open_existing
 from ramify.ended import error_of
@@ -14,7 +15,7 @@ from ramify.stores.read import name_row
 
 
 def result(
-    job: Annotated[str, typer.Argument(metavar="ID", help="A job that has ended.")],
+    job: Annotated[str, typer.Argument(metavar="ID", help="A job that has ended.", autocompletion=ids_of(ENDED))],
     url: Url = None,
 ) -> None:
     """Print what a job returned, as JSON; exit with 1 and the reason if it did not end well."""

@@ -14,9 +14,9 @@ from ramify.cli.live import run_live
 from ramify.cli.result import show_end
 from ramify.cli.screen import note
 from ramify.cli.store import Url, import_tasks, look_here
-from ramify.cli.worker import AUTO, count_children
 from ramify.errors import BadNode, BadTask, JobEnded
 from ramify.settings import read_settings
+from ramify.stores.address import mask
 from ramify.stores.read import read_row
 from ramify.task import read_name
 from ramify.tasks import Tasks
@@ -30,21 +30,21 @@ def run(
             "--tasks",
             "-t",
             metavar="MODULE",
-            help="A module whose functions may run. [default: those of FILE, from here]",
+            help="A module whose functions may run; by default those of FILE, from here.",
         ),
     ] = None,
     children: Annotated[
-        str, typer.Option("--children", "-n", metavar="N", help="How many processes run jobs, or auto: one a CPU.")
-    ] = AUTO,
+        str | None,
+        typer.Option("--children", "-n", metavar="N", help="How many processes run jobs; by default one a CPU (auto)."),
+    ] = None,
     url: Url = None,
 ) -> None:
     """Run the jobs that a file describes, show how far they are, and print the result as JSON."""
     look_here()
     document = project.load(file)
-    settings = read_settings(url, tasks or ())
+    settings = read_settings(url=url, tasks=tasks, children=children)
     modules = settings.tasks or _find_modules(document)
     import_tasks(modules)
-    n = count_children(children)
     _find_functions(Tasks(modules), document)
     work = project.read(document)
     if work.how.hold:
@@ -53,9 +53,9 @@ def run(
     # Only now, so that a mistake leaves nothing behind.
     with Ramify(settings.url, tasks=modules) as app:
         job = app.enqueue(work)
-        note(f"job {job.id} in {app.url}")
+        note(f"job {job.id} in {mask(app.url)}")
         try:
-            run_live(app, job, children=n)
+            run_live(app, job, children=settings.count_children())
         except JobEnded:
             pass
         except KeyboardInterrupt:

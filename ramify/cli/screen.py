@@ -1,4 +1,4 @@
-"""What the terminal shows: colours of states, text made harmless, complaints, JSON."""
+"""What the terminal shows: consoles, complaints, lines, JSON. How a job is called and coloured: `picture/words.py`."""
 
 import sys
 from collections.abc import Iterable
@@ -8,21 +8,10 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from ramify.model import Row, State
+from ramify.picture.words import plain
 
 WHOLE: Final = 1 << 16
 """The width of a line in a pipe."""
-
-COLOURS: Final = {
-    State.HELD: "magenta",
-    State.WAITING: "bright_black",
-    State.READY: "cyan",
-    State.RUNNING: "bold yellow",
-    State.DONE: "green",
-    State.FAILED: "bold red",
-    State.CANCELLED: "magenta",
-    State.SKIPPED: "bright_black",
-}
 
 
 def out() -> Console:
@@ -43,23 +32,6 @@ def complain(message: str) -> None:
 def note(message: str) -> None:
     """Say something beside what was asked for."""
     err().print(Text(plain(message)), soft_wrap=True)
-
-
-def plain(text: str) -> str:
-    r"""Return the text with control characters spelt out (`\x1b`), as a terminal would obey them."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )
-
-
-def name_of(row: Row) -> str:
-    """Return what a job is called: its label, or its function without the module."""
-    return plain(row.label or (row.lane.task or "group").rpartition(":")[2])
-
-
-def coloured(state: State, text: str | None = None) -> Text:
-    """Return the state, or `text`, in the state's colour."""
-    return Text(state.value if text is None else text, style=COLOURS[state])
 
 
 def print_lines(console: Console, lines: Iterable[Text]) -> None:

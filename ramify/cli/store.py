@@ -1,9 +1,7 @@
 """Where a command finds the store, its jobs, and the modules that may run; each mistake is told with its remedy."""
 
-import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -12,10 +10,12 @@ from urllib.parse import urlsplit
 import typer
 
 from ramify.app import Ramify
-from ramify.errors import BadStore, BadTask, NotFound
+from ramify.errors import BadStore, NotFound
 from ramify.ids import is_id
 from ramify.model import JobId, Row
+from ramify.modules import load
 from ramify.settings import read_settings
+from ramify.stores.address import mask
 from ramify.stores.read import read_rows
 
 Url: TypeAlias = Annotated[
@@ -27,15 +27,29 @@ Url: TypeAlias = Annotated[
     ),
 ]
 
+Directory: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir", metavar="DIR", file_okay=False, exists=True, help="Work in this directory, as if started there."
+    ),
+]
 
-def open_existing(url: str | None) -> Ramify:
+Config: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="Settings besides: a TOML file, or a module like `settings` (REDIS_URL)."
+    ),
+]
+
+
+def open_existing(url: str | None, config: str | None = None) -> Ramify:
     """Open a store that is there already. Raise `BadStore` instead of making an empty one in the wrong place."""
-    found = read_settings(url).url
+    found = read_settings(config=config, url=url).url
     parts = urlsplit(found)
     if parts.scheme == "memory":
         raise BadStore("a memory: store lives in one process only, so there is nothing to see from another")
     if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
-        raise BadStore(f"there is no store at {found} yet; --url names another, `ramify run` makes one")
+        raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify run` makes one")
     return Ramify(found)
 
 
@@ -47,12 +61,14 @@ def find_jobs(app: Ramify, ids: Sequence[str]) -> list[Row]:
             raise NotFound(f"{id!r} is not the id of a job: that is 26 letters and digits, as `ramify tree` shows them")
     rows = read_rows(app.store, wanted)
     if missing := [id for id in wanted if id not in rows]:
-        raise NotFound(f"there is no job {', '.join(missing)} in {app.url}")
+        raise NotFound(f"there is no job {', '.join(missing)} in {mask(app.url)}")
     return [rows[id] for id in dict.fromkeys(wanted)]
 
 
-def look_here() -> None:
-    """Let modules of the working directory be found, as `python -m` does."""
+def look_here(directory: Path | None = None) -> None:
+    """Work in the directory, and let modules be found there as `python -m` does."""
+    if directory is not None:
+        os.chdir(directory)
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -61,24 +77,4 @@ def look_here() -> None:
 def import_tasks(modules: Sequence[str]) -> None:
     """Import the modules. Raise `BadTask` with the line that is to blame if one cannot be imported."""
     for name in modules:
-        if name.endswith(".py"):
-            raise BadTask(f"{name!r} is a file; name the module, as in `import {Path(name).stem}`")
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-                raise BadTask(
-                    f"there is no module {name!r} here; name it as in `import {name}`, in the directory where it lies"
-                ) from None
-            raise BadTask(f"module {name!r} cannot be imported: {error}{_place(error)}") from error
-        except Exception as error:  # importing runs the user's code, which may raise anything
-            raise BadTask(
-                f"module {name!r} cannot be imported: {type(error).__name__}: {error}{_place(error)}"
-            ) from error
-
-
-def _place(error: Exception) -> str:
-    if isinstance(error, SyntaxError):  # tells its place itself
-        return ""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f" ({Path(frame.filename).name}, line {frame.lineno})"
+        load(name)

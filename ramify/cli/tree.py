@@ -4,14 +4,18 @@ from typing import Annotated
 
 import typer
 
-from ramify.cli.draw import draw_tree
-from ramify.cli.fold import read_tree
+from ramify.cli.complete import ids_of
 from ramify.cli.screen import out, print_lines
 from ramify.cli.store import Url, find_jobs, open_existing
+from ramify.picture.draw import draw_tree
+from ramify.picture.fold import read_tree
 
 
 def tree(
-    job: Annotated[str, typer.Argument(metavar="ID", help="A job; the tree under it is shown.")],
+    job: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A job; the tree under it is shown.", autocompletion=ids_of(roots=True)),
+    ],
     depth: Annotated[int, typer.Option("--depth", "-d", min=0, help="How many levels to show.")] = 6,
     url: Url = None,
 ) -> None:

@@ -13,10 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ramify.cli.draw import draw_tree
-from ramify.cli.fold import Branch, read_tree
-from ramify.cli.screen import coloured, err
+from ramify.cli.screen import err
 from ramify.model import ENDED, JobId, Page, Row, State, Which
+from ramify.picture.draw import draw_tree
+from ramify.picture.fold import Branch, read_tree
+from ramify.picture.words import coloured
 from ramify.stores.protocol import Store
 from ramify.stores.read import read_row, read_rows
 

@@ -2,23 +2,23 @@
 
 import logging
 import os
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from ramify.app import Ramify
+from ramify.cli.complete import names_of
 from ramify.cli.screen import note
-from ramify.cli.store import Url, import_tasks, look_here
+from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
-from ramify.settings import read_settings
-
-AUTO: Final = "auto"
+from ramify.settings import find_strays, read_settings
+from ramify.stores.address import mask
 
 
 def worker(
     modules: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODULE…", help="Modules whose functions may run; by default those of ramify.toml."),
+        typer.Argument(metavar="MODULE…", help="Modules whose functions may run; by default those of the settings."),
     ] = None,
     queues: Annotated[
         list[str] | None,
@@ -27,54 +27,61 @@ def worker(
             "-q",
             metavar="NAME",
             help="A queue to serve; several in this order; by default the one named default.",
+            autocompletion=names_of("queue"),
         ),
     ] = None,
     children: Annotated[
-        str, typer.Option("--children", "-n", metavar="N", help="How many processes run jobs, or auto: one a CPU.")
-    ] = AUTO,
+        str | None,
+        typer.Option("--children", "-n", metavar="N", help="How many processes run jobs; by default one a CPU (auto)."),
+    ] = None,
     multiprocessing: Annotated[
-        bool, typer.Option("--multiprocessing", help="Start those processes afresh instead of by fork.")
-    ] = False,
-    burst: Annotated[bool, typer.Option("--burst", help="Stop when there is nothing left to run.")] = False,
+        bool | None,
+        typer.Option("--multiprocessing/--no-multiprocessing", help="Start those processes afresh instead of by fork."),
+    ] = None,
+    burst: Annotated[
+        bool | None, typer.Option("--burst/--no-burst", help="Stop when there is nothing left to run.")
+    ] = None,
     grace: Annotated[
-        float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long a stop waits for running jobs.")
-    ] = 30.0,
+        str | None,
+        typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
+    ] = None,
     url: Url = None,
+    config: Config = None,
+    directory: Directory = None,
 ) -> None:
     """Run jobs until Ctrl-C, SIGTERM or, with --burst, until none are left."""
-    look_here()
-    served = read_settings(url, modules or ()).tasks
+    look_here(directory)
+    settings = read_settings(
+        config=config,
+        url=url,
+        tasks=modules,
+        queues=queues,
+        children=children,
+        grace=grace,
+        multiprocessing=multiprocessing,
+        burst=burst,
+    )
+    served, n = settings.tasks, settings.count_children()
     if not served:
         raise BadTask(
             "name the modules whose functions may run: `ramify worker my_tasks`, or tasks = [...] in ramify.toml"
         )
     import_tasks(served)
-    n = count_children(children)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    with Ramify(url, tasks=served) as app:
+    with Ramify(settings.url, tasks=served) as app:
         tasks = len(app.tasks.names())
         if not tasks:
             raise BadTask(f"{', '.join(served)} defines no function that could run")
-        queued = tuple(queues or ("default",))
         note(
-            f"ramify worker {os.getpid()} on {app.url}: {tasks} tasks of {', '.join(served)}, "
-            f"queue {', '.join(queued)}, {n} children; Ctrl-C stops it"
+            f"ramify worker {os.getpid()} on {mask(app.url)}: {tasks} tasks of {', '.join(served)}, "
+            f"queue {', '.join(settings.queues)}, {n} children; Ctrl-C stops it"
         )
-        for wrong in app.check():
+        for wrong in [*find_strays(), *app.check()]:
             note(f"note: {wrong}")
         app.worker(
             children=n,
-            queues=queued,
-            multiprocessing=multiprocessing,
-            grace=grace,
-            burst=burst,
+            queues=settings.queues,
+            multiprocessing=settings.multiprocessing,
+            grace=settings.grace,
+            burst=settings.burst,
         ).run()
-
-
-def count_children(text: str) -> int:
-    """Return the number of children that `--children` asks for."""
-    if text == AUTO:
-        return os.cpu_count() or 1
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise typer.BadParameter(f"--children is a number from 1 to 1024 or {AUTO!r}, not {text!r}")
-    return int(text)

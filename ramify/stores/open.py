@@ -1,11 +1,23 @@
 """From an address to a store."""
 
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from ramify.errors import BadStore
+from ramify.stores.address import mask
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
+
+PLANNED: Final = {
+    "redis": "Redis",
+    "rediss": "Redis",
+    "valkey": "Redis",
+    "postgresql": "PostgreSQL",
+    "postgres": "PostgreSQL",
+    "dir": "directory",
+}
+"""Kinds of stores that are being built."""
 
 
 def open_store(url: str) -> Store:
@@ -19,7 +31,9 @@ def open_store(url: str) -> Store:
         return Memory()
     if parts.scheme == "sqlite":
         return _open_sqlite(url, parts.netloc, parts.path, options)
-    raise BadStore(f"{url!r} is not the address of a store; use sqlite:///path/to/file.db or memory:")
+    if kind := PLANNED.get(parts.scheme):
+        raise BadStore(f"{mask(url)}: this ramify has no {kind} store yet; use sqlite:///path/to/file.db or memory:")
+    raise BadStore(f"{mask(url)!r} is not the address of a store; use sqlite:///path/to/file.db or memory:")
 
 
 def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sqlite:

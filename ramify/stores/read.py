@@ -14,7 +14,8 @@ from ramify.stores.protocol import SLICE, Store
 UNFINISHED: Final = frozenset(State) - ENDED
 NAMED: Final = 5
 """How many unfinished jobs a message names."""
-_SHORTEST, _LONGEST = 0.02, 1.0
+SHORTEST, LONGEST = 0.02, 1.0
+"""Seconds between two looks for ends, where no hint comes."""
 
 
 def read_row(store: Store, id: JobId) -> Row:
@@ -73,7 +74,7 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
     """
     end = None if timeout is None else time.monotonic() + timeout
     left = list(dict.fromkeys(ids))
-    pause = _SHORTEST
+    pause = SHORTEST
     while left:
         rows = read_rows(store, left)
         missing = next((id for id in left if id not in rows), None)
@@ -83,18 +84,18 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
         left = [id for id in left if rows[id].state not in ENDED]
         yield from ended
         if ended:
-            pause = _SHORTEST
+            pause = SHORTEST
             continue
         remaining = pause if end is None else min(pause, end - time.monotonic())
         if remaining <= 0:
             raise TimeoutError(f"after {timeout:g} s these have not ended: {name_unfinished(store, rows.values())}")
-        if pause >= _LONGEST and end is None:
-            _refuse_lonely(store)
+        if pause >= LONGEST and end is None:
+            refuse_lonely(store)
         store.wait(None, remaining)
-        pause = min(_LONGEST, pause * 1.5)
+        pause = min(LONGEST, pause * 1.5)
 
 
-def _refuse_lonely(store: Store) -> None:
+def refuse_lonely(store: Store) -> None:
     """Raise if the jobs live in this process and nothing in it runs them."""
     info = store.info()
     if info.facts.get("store") == "memory" and not info.sessions:

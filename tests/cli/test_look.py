@@ -5,9 +5,9 @@ import re
 import sqlite3
 
 from ramify import Ramify, group, job
-from ramify.cli.draw import draw_tree
-from ramify.cli.fold import read_tree
 from ramify.model import Session
+from ramify.picture.draw import draw_tree
+from ramify.picture.fold import read_tree
 from ramify.stores.read import read_row
 from tests.cli.conftest import Command
 from tests.face.tasks import boom, double, total

@@ -104,11 +104,11 @@ def test_the_modules_may_stand_in_the_settings(chores: Ramify) -> None:
     ("arguments", "message"),
     [
         ([], "name the modules whose functions may run"),
-        (["nowhere"], "there is no module 'nowhere' here"),
+        (["nowhere"], "there is no module 'nowhere'; searched: "),
         (["chores.py"], "'chores.py' is a file; name the module, as in `import chores`"),
         (["broken"], "module 'broken' cannot be imported: ZeroDivisionError: division by zero (broken.py, line 1)"),
         (["empty"], "empty defines no function that could run"),
-        (["chores", "-n", "0"], "Invalid value: --children is a number from 1 to 1024 or 'auto', not '0'"),
+        (["chores", "-n", "0"], "children is a number from 1 to 1024 or 'auto', not '0'"),
         (["chores", "--url", "sqlite:///chores.py"], "chores.py is not an SQLite database"),
     ],
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from ramify import group, job
-from ramify.cli.draw import draw_tree
-from ramify.cli.fold import read_tree
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.model import Ended, Failure, Page, Session, State, Value, Want, Which
+from ramify.picture.draw import draw_tree
+from ramify.picture.fold import read_tree
 from ramify.stores.memory import Memory
 
 PICTURES = Path(__file__).parents[2] / "docs/pictures"

@@ -102,6 +102,17 @@ def check_enqueue_keeps_the_types(app: Ramify, stored: Job[int]) -> None:
     app.enqueue([job(double, 1)])  # type: ignore[call-overload]
 
 
+async def check_jobs_as_they_end_keep_their_type(app: Ramify, stored: Job[int]) -> None:
+    """`as_completed` works in both kinds of loop."""
+    for each in app.as_completed([stored]):
+        assert_type(each, Job[int])
+    async with app:
+        async for other in app.as_completed([stored], timeout=3):
+            assert_type(await other, int)
+    assert_type(stored.draw(), str)
+    assert_type(stored.mermaid(), str)
+
+
 async def check_awaiting_a_job_gives_its_result(stored: Job[int]) -> None:
     """`await job` is `job.result()`."""
     assert_type(await stored, int)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
-from ramify.cli.fold import Branch
-from ramify.cli.screen import coloured, plain
 from ramify.ended import say
 from ramify.model import Result, State
+from ramify.picture.fold import Branch
+from ramify.picture.words import coloured, plain
 from ramify.stores.protocol import Store
 from ramify.stores.read import read_results
 
@@ -40,7 +40,11 @@ def draw_tree(store: Store, root: Branch, width: int, ids: bool = True) -> list[
 
 
 def _draw(branch: Branch, guide: str, result: Result | None, width: int, ids: bool) -> Text:
-    line = Text(guide, "bright_black").append_text(coloured(branch.state, f"{branch.state.value:<{STATE_WIDTH}} "))
+    line = (
+        Text()
+        .append(guide, "bright_black")
+        .append_text(coloured(branch.state, f"{branch.state.value:<{STATE_WIDTH}} "))
+    )
     name = branch.name + (f" × {branch.n:,}" if branch.n > 1 else "")
     if branch.state is State.RUNNING and result is not None:
         name += f"  {result.percent} %" if result.percent is not None else ""

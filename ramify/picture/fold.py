@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from ramify.cli.screen import name_of
 from ramify.model import Edge, JobId, Kind, Row, State
+from ramify.picture.words import name_of
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import read_edges, read_rows
 
@@ -133,7 +133,7 @@ def _read_family(store: Store, branch: Branch, family: _Family, most: int) -> No
     for edge, row in _sources(store, sources):
         if edge.kind is Kind.CHILD:
             family.add(edge, row)
-        elif row.parent == owner and _is_join(row):
+        elif row.parent == owner and is_join(row):
             sources.append(row.id)
         elif row.parent == owner and row.id not in named:  # a node that was an argument
             named.add(row.id)
@@ -159,7 +159,8 @@ def _in_pages(edges: Iterator[Edge], size: int = SLICE) -> Iterator[list[Edge]]:
         yield page
 
 
-def _is_join(row: Row) -> bool:
+def is_join(row: Row) -> bool:
+    """Tell whether this is a join that planning made: nobody named it, and nothing is under it."""
     return row.lane.task is None and row.size == 0 and row.label is None
 
 

@@ -1,0 +1,1 @@
+"""A stored tree as something to look at: folded so that it can be read, drawn as text."""
