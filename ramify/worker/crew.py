@@ -30,6 +30,9 @@ CANCEL_GRACE: Final = 5.0
 PATIENCE: Final = 2.0
 """Seconds that a job which must run alone waits for an idle child, before it gets one of its own."""
 
+LOOK_EVERY: Final = 1.0
+"""Seconds between looks for processes that have lost the job which started them."""
+
 STILL_BORN: Final = 6
 """So many children in a row that die before they have run anything are no accident."""
 
@@ -55,6 +58,8 @@ class Crew:
         self._next_birth = 0.0
         self._orphans = Orphans()
         self._guard = Guard(directory)
+        self._strays: set[int] = set()
+        self._next_look = 0.0
 
     # What the loop asks
 
@@ -167,7 +172,10 @@ class Crew:
         for hand, death in dead:
             self._bury(hand, death)
         if dead:
-            self._orphans.end({self._guard.pid, *(hand.process.pid for hand in self._hands)})
+            self._orphans.end(self._own())
+        if self._next_look <= now:
+            self._next_look = now + LOOK_EVERY
+            self._look_for_strays()
         wanted = self._wanted()
         if len(self._hands) > wanted and (idle := [hand for hand in self._hands if not (hand.flights or hand.doom)]):
             idle[-1].kill(Doom(0, "it was one child too many"))
@@ -176,6 +184,22 @@ class Crew:
             hand = start(self._directory, str(self._names), self._tasks, self._is_fresh())
             self._guard.add(hand.process.pid)
             self._hands.append(hand)
+
+    def show_life(self) -> None:
+        """Let the guard know that this process is neither frozen nor stuck."""
+        self._guard.show_life()
+
+    def _own(self) -> set[int]:
+        return {self._guard.pid, *(hand.process.pid for hand in self._hands)}
+
+    def _look_for_strays(self) -> None:
+        """Tell the guard of processes that left the jobs which started them, lest they outlive us."""
+        strays = self._orphans.find(self._own())
+        for pid in strays - self._strays:
+            self._guard.add(pid)
+        for pid in self._strays - strays:
+            self._guard.remove(pid)
+        self._strays = strays
 
     def _wanted(self) -> int:
         """Return how many children there should be: one more while a suspect waits too long for an idle one."""

@@ -1,7 +1,7 @@
 """Everything a worker asks of the operating system about processes; the POSIX-only and Linux-only calls stand here.
 
-A child leads a process group of its own, so that what its jobs started can be ended with it, and is killed by the
-kernel when its supervisor dies.
+A child leads a process group of its own, so that what its jobs started can be ended with it. When its supervisor dies
+the kernel stops it, and the guard kills it with all that is under it.
 """
 
 import ctypes
@@ -147,7 +147,8 @@ def settle_in(supervisor: int) -> None:
     """Make this process a child as it should be: own group, dies with its supervisor, leaves signals to it."""
     with suppress(OSError):
         os.setpgid(0, 0)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Not SIGKILL: what is under a dead process cannot be found any more, and would live on.
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP", 0))
     if _LINUX:
         # A child that has been woken does not push aside the supervisor, which is about to send it more.
         with suppress(OSError):
@@ -175,13 +176,24 @@ class Orphans:
             _prctl(_PR_SET_CHILD_SUBREAPER, 1)
             self._before = set(_children())
 
-    def end(self, known: Collection[int]) -> None:
-        """Kill and reap the orphans; `known` are our living children."""
+    def find(self, known: Collection[int]) -> set[int]:
+        """Return the orphans that live; reap the others. `known` are our living children."""
+        found = set[int]()
         for pid in _children() if self._adopts else ():
             if pid in known or pid in self._before:
                 continue
             with suppress(OSError):
-                if os.getpgid(pid) != os.getpgrp():
+                if os.getpgid(pid) != os.getpgrp() and os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    found.add(pid)
+        return found
+
+    def end(self, known: Collection[int]) -> None:
+        """Kill and reap the orphans, and then those that they leave."""
+        seen = set[int]()
+        while found := self.find(known) - seen:
+            seen |= found
+            for pid in found:
+                with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
 
@@ -192,11 +204,31 @@ class Orphans:
 
 
 def _children() -> list[int]:
+    return _read_children(f"/proc/self/task/{threading.get_native_id()}/children")
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that this one, or a thread of it, has started; none where the system does not say."""
     try:
-        with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [child for thread in threads for child in _read_children(f"/proc/{pid}/task/{thread}/children")]
+
+
+def _read_children(path: str) -> list[int]:
+    try:
+        with open(path) as file:
             return [int(word) for word in file.read().split()]
     except OSError:
         return []
+
+
+def tie_to(parent: int) -> None:
+    """Let the kernel kill this process when its parent, of this pid, dies."""
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
 
 
 def clock() -> float:

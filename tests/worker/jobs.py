@@ -283,3 +283,23 @@ def write_everywhere() -> None:
             with contextlib.suppress(OSError):
                 os.write(int(name), b"\x10\x00\x00\x00" + b"garbage" * 100)
     time.sleep(1000)
+
+
+def scatter(path: str) -> None:
+    """Start what is hard to find again: a session of its own, a copy that has lost its parent, and one of each in one."""
+    kept = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    pids = [kept.pid]
+    reading, writing = os.pipe()
+    for leaves in (False, True):
+        if os.fork() == 0:
+            os.setsid()
+            if not leaves or os.fork() == 0:
+                os.write(writing, f"{os.getpid()}\n".encode())
+                time.sleep(1000)
+            os._exit(0)
+    while len(pids) < 3:
+        pids += map(int, os.read(reading, 100).split())
+    os.wait()
+    Path(path + ".part").write_text(" ".join(map(str, pids)))
+    os.rename(path + ".part", path)
+    time.sleep(1000)
