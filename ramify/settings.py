@@ -20,7 +20,10 @@ MOST: Final = 1024
 
 
 class Settings(Struct, frozen=True):
-    """The settings. `children` None means one a CPU."""
+    """The settings. `children` None means one a CPU; so does `workers`, which may also say so many for each queue.
+
+    `project` are the tables `[project.NAME]`, which `ramify pool` reads.
+    """
 
     url: str = "sqlite:///ramify.db"
     tasks: tuple[str, ...] = ()
@@ -29,6 +32,8 @@ class Settings(Struct, frozen=True):
     grace: float = 30.0
     multiprocessing: bool = False
     burst: bool = False
+    workers: int | dict[str, int | None] | None = None
+    project: dict[str, dict[str, Any]] = {}
 
     def count_children(self) -> int:
         """Return how many processes that is here."""
@@ -63,7 +68,7 @@ def find_settings(
     directory = directory or Path()
     sources = [
         read_arguments(given),
-        read_environment(os.environ if environment is None else environment, READERS),
+        read_environment(os.environ if environment is None else environment, _VARIABLES),
         read_config(config, directory, READERS) if config else {},
         read_directory(directory, READERS),
         {name: Found(value, "default") for name, value in _defaults().items()},
@@ -73,7 +78,7 @@ def find_settings(
 
 def find_strays(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return, in sentences, the variables of the environment that look like a setting and are none."""
-    return _find_strays(os.environ if environment is None else environment, READERS)
+    return _find_strays(os.environ if environment is None else environment, _VARIABLES)
 
 
 def _find(name: str, sources: list[Source]) -> Found:
@@ -119,6 +124,21 @@ def _read_children(value: object) -> int | None:
     return int(value)
 
 
+def _read_workers(value: object) -> int | dict[str, int | None] | None:
+    """Return a number, or numbers by queue: a table, or text as `mail:2 default:auto`."""
+    if isinstance(value, str) and ":" in value:
+        value = dict(word.rsplit(":", 1) for word in value.replace(",", " ").split())
+    if isinstance(value, dict):
+        return {_read_text(queue): _read_children(n) for queue, n in value.items()}
+    return _read_children(value)
+
+
+def _read_projects(value: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise TypeError
+    return value
+
+
 def _read_seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not 0 <= float(value) < math.inf:
         raise ValueError
@@ -141,5 +161,9 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "grace": (_read_seconds, "a number of seconds"),
     "multiprocessing": (_read_flag, "true or false"),
     "burst": (_read_flag, "true or false"),
+    "workers": (_read_workers, f"a number from 1 to {MOST}, 'auto', or such a number for each queue"),
+    "project": (_read_projects, "a table for each project, as [project.shop]"),
 }
 """How each setting is read, and what it is in words."""
+
+_VARIABLES: Final = [name for name in READERS if name != "project"]

@@ -12,6 +12,7 @@ from ramify.cli.change import cancel, retry
 from ramify.cli.doctor import doctor
 from ramify.cli.info import info
 from ramify.cli.init import init
+from ramify.cli.pool import pool
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
@@ -34,6 +35,7 @@ commands: Final = typer.Typer(
 )
 for command in (init, worker, run, info, tree, result, cancel, retry, doctor):
     commands.command()(command)
+commands.add_typer(pool, name="pool")
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,6 +13,8 @@ from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
 from ramify.settings import find_strays, read_settings
 from ramify.stores.address import mask
+from ramify.worker.manager import Manager
+from ramify.worker.process import tie_to
 
 
 def worker(
@@ -48,8 +50,12 @@ def worker(
     url: Url = None,
     config: Config = None,
     directory: Directory = None,
+    pool: Annotated[int, typer.Option("--pool", hidden=True)] = 0,
 ) -> None:
     """Run jobs until Ctrl-C, SIGTERM or, with --burst, until none are left."""
+    manager = Manager.find(pool)
+    if pool:
+        tie_to(pool)
     look_here(directory)
     settings = read_settings(
         config=config,
@@ -84,4 +90,4 @@ def worker(
             multiprocessing=settings.multiprocessing,
             grace=settings.grace,
             burst=settings.burst,
-        ).run()
+        ).run(manager)

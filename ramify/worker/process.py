@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -141,6 +141,40 @@ def spawn(arguments: Sequence[str], pass_fds: Sequence[int]) -> Process:
     # It is reaped by `Process.reap`; so that Popen does not complain, it is told that this has happened.
     child.returncode = 0
     return Process(child.pid)
+
+
+def start_apart(
+    command: Sequence[str], directory: str | os.PathLike[str], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a process which a Ctrl-C for this one does not reach; what it says comes out of its `stdout`."""
+    if sys.platform == "win32":
+        return subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
+
+
+def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """Send what makes a worker stop: SIGTERM, or Ctrl-Break on Windows."""
+    number = signal.SIGTERM
+    if sys.platform == "win32":
+        number = signal.CTRL_BREAK_EVENT
+    with suppress(OSError):
+        process.send_signal(number)
 
 
 def settle_in(supervisor: int) -> None:

@@ -286,7 +286,7 @@ def write_everywhere() -> None:
 
 
 def scatter(path: str) -> None:
-    """Start what is hard to find again: a session of its own, a copy that has lost its parent, and one of each in one."""
+    """Start what is hard to find again: in sessions of their own, a program, a copy, and one that lost its parent."""
     kept = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     pids = [kept.pid]
     reading, writing = os.pipe()
