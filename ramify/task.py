@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import BuiltinFunctionType, MethodType
 from typing import Any, Final, TypeAlias, TypeVar, overload
@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., object])
 Function: TypeAlias = Callable[..., Any]
 
 MARK: Final = "__ramify_options__"
+ALIASES: Final = "__ramify_aliases__"
 _EMPTY: Final = Node[None]("options")
 
 
@@ -50,25 +51,41 @@ def task(
     slot: str | None = None,
     units: int | None = None,
     repeatable: bool | None = None,
+    aliases: Sequence[str] = (),
 ) -> Callable[[F], F]: ...
-def task(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
+def task(function: F | None = None, /, *, aliases: Sequence[str] = (), **options: Any) -> F | Callable[[F], F]:
     """Give a function options that hold for all its jobs; it stays callable as it was.
 
     They are options of a node: `retry` is how often a job that failed is tried again, or a `Retry` with the pauses;
     `timeout` is seconds for one run; `repeatable=False` keeps a job from being run twice when its worker dies.
+    `aliases` are names that the function had before: jobs stored under them are run by it.
     """
+    names = _read_aliases(aliases)
     # A mistake in an option is reported where it stands, not where the first job is made.
     how = _EMPTY.options(**options).how
 
     def mark(function: F) -> F:
         try:
             setattr(function, MARK, how)
+            setattr(function, ALIASES, names)
         except AttributeError:
             raise BadTask(f"{function!r} takes no options; make it a function of your own") from None
         describe.cache_clear()
         return function
 
     return mark if function is None else mark(function)
+
+
+def aliases_of(function: object) -> tuple[str, ...]:
+    """Return the names that the function had before."""
+    names = getattr(function, ALIASES, ())
+    return names if isinstance(names, tuple) else ()
+
+
+def _read_aliases(aliases: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(aliases, str):
+        raise BadTask(f"aliases is a list of names, as ['shop:pay'], not {aliases!r}")
+    return tuple(map(read_name, aliases))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ramify.errors import BadTask
-from ramify.task import Function, name_of
+from ramify.task import Function, aliases_of, name_of
 
 
 class Tasks:
@@ -24,6 +24,11 @@ class Tasks:
         """Return the names of all functions that are served."""
         return frozenset(self._load())
 
+    def served(self) -> tuple[str, ...]:
+        """Return what a worker says that it serves: its modules, and the names of tasks that stood elsewhere before."""
+        modules = set(self.modules)
+        return (*self.modules, *sorted(name for name in self._load() if name.partition(":")[0] not in modules))
+
     def find(self, name: str) -> Function:
         """Return the function of this name. Raise `BadTask` if the modules served here do not define it."""
         function = self._load().get(name)
@@ -34,7 +39,9 @@ class Tasks:
 
     def _load(self) -> dict[str, Function]:
         if self._functions is None:
-            self._functions = {name: function for module in self.modules for name, function in _functions_of(module)}
+            own = {name: function for module in self.modules for name, function in _functions_of(module)}
+            # A function that is there goes before one that once had its name.
+            self._functions = {alias: function for function in own.values() for alias in aliases_of(function)} | own
         return self._functions
 
 

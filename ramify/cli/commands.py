@@ -10,12 +10,14 @@ import typer
 import ramify
 from ramify.cli.change import cancel, retry
 from ramify.cli.doctor import doctor
+from ramify.cli.health import health
 from ramify.cli.info import info
 from ramify.cli.init import init
 from ramify.cli.pool import pool
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
+from ramify.cli.service import service
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
@@ -33,9 +35,10 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, worker, run, info, tree, result, cancel, retry, doctor):
+for command in (init, worker, run, info, tree, result, cancel, retry, health, doctor):
     commands.command()(command)
 commands.add_typer(pool, name="pool")
+commands.add_typer(service, name="service")
 
 
 def _show_version(wanted: bool) -> None:

@@ -115,7 +115,7 @@ class Store(Protocol):
         ...
 
     def info(self) -> Info:
-        """Return what the store says of itself."""
+        """Return what the store says of itself. Sessions are those that nobody would declare dead now."""
         ...
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:

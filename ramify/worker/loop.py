@@ -81,7 +81,7 @@ class Worker:
         self._far.setblocking(False)
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
-        self._desk = Desk(self._store, self._queues, self._tasks.modules, self._crew.jobs)
+        self._desk = Desk(self._store, self._queues, self._tasks.served(), self._crew.jobs)
         try:
             with self._signals():
                 self._crew.check_time()

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ramify import Ramify
+from ramify.errors import NotFound
+from ramify.pool.control import Ask, ask
 from tests.cli.conftest import CHORES, environment
 
 MORE = '''
@@ -74,9 +76,19 @@ class Pool:
         except AssertionError:
             raise AssertionError(f"{text!r} is not in:\n{self.log}") from None
 
+    def ready(self) -> int:
+        """Return how many workers are ready."""
+        try:
+            return sum(ask(self.place, Ask("status")).ready.values())
+        except NotFound:
+            return 0
+
     def is_up(self, n: int) -> None:
-        """Wait until so many workers are up."""
-        self.says("Ctrl-C stops it", n)
+        """Wait until so many workers are ready."""
+        try:
+            until(lambda: self.ready() == n)
+        except AssertionError:
+            raise AssertionError(f"{self.ready()} of {n} workers are ready:\n{self.log}") from None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop it; return its exit status."""

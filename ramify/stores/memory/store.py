@@ -81,7 +81,7 @@ class Memory(Engine):
     def info(self) -> Info:
         with self._lock:
             tables = self._tables
-            sessions = [session for session, _ in tables.sessions.values()]
+            sessions = [session for session, lease in tables.sessions.values() if lease >= tables.now()]
             return Info(sessions, tables.limits(), len(tables.work), {"store": "memory"})
 
     def snapshot(self) -> Snapshot:

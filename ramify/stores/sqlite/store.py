@@ -104,11 +104,6 @@ class Sqlite(Engine):
 
     def info(self) -> Info:
         with self._file.reading() as connection:
-            sessions = [
-                msgspec.json.decode(about, type=Session)
-                for _, about, _, _, dead in connection.execute(SQL["session.all"])
-                if not dead
-            ]
             [length] = connection.execute(SQL["work.count"]).fetchone()
             facts = {
                 "store": "sqlite",
@@ -116,7 +111,7 @@ class Sqlite(Engine):
                 "durability": self.durability,
                 "sqlite": sqlite3.sqlite_version,
             }
-            return Info(sessions, self._tables.limits(), length, facts)
+            return Info(self._tables.alive(), self._tables.limits(), length, facts)
 
     def snapshot(self) -> Snapshot:
         with self._file.reading() as connection:

@@ -310,15 +310,22 @@ class SqliteTables:
 
     def bury(self, session: SessionId | None) -> None:
         for id, about, boot, lease, dead in self._ask("session.all"):
-            if dead:
-                continue
-            known = msgspec.json.decode(about, type=Session)
-            gone = session is None and (
-                lease < self._lease_clock() or boot != self._boot or self._lifelines.is_cut(id, known.pid)
-            )
-            if gone or id == session:
+            if not dead and (id == session or (session is None and self._is_gone(id, about, boot, lease))):
                 self._tell("session.bury", id)
                 self._lifelines.drop(id)
+
+    def alive(self) -> list[Session]:
+        """Return the sessions that nobody would declare dead now."""
+        return [
+            msgspec.json.decode(about, type=Session)
+            for id, about, boot, lease, dead in self._ask("session.all")
+            if not (dead or self._is_gone(id, about, boot, lease))
+        ]
+
+    def _is_gone(self, session: SessionId, about: str, boot: str, lease: float) -> bool:
+        if lease < self._lease_clock() or boot != self._boot:
+            return True
+        return self._lifelines.is_cut(session, msgspec.json.decode(about, type=Session).pid)
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", n)]
