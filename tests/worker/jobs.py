@@ -303,3 +303,11 @@ def scatter(path: str) -> None:
     Path(path + ".part").write_text(" ".join(map(str, pids)))
     os.rename(path + ".part", path)
     time.sleep(1000)
+
+
+def tell_and_sleep(path: str, seconds: float) -> int:
+    """Add our pid to a file, and return it after a while."""
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
+    return os.getpid()
