@@ -11,15 +11,12 @@ from ramify.awaited import each_end
 from ramify.context import running
 from ramify.ended import error_of, read_failure
 from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
+from ramify.explain import Reason, explain
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
 from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Verb, When, Which
 from ramify.node import AnyNode, Ref
-from ramify.picture.draw import draw_tree
-from ramify.picture.fold import read_tree
-from ramify.picture.html import draw_html
-from ramify.picture.mermaid import draw_mermaid
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
@@ -28,9 +25,6 @@ from ramify.stores.read import name_row, read_edges, read_into, read_row, read_r
 
 DEPTH: Final = 6
 """So many levels of a tree are drawn."""
-
-WIDE: Final = 1 << 16
-"""The width of a drawing whose lines are not cut."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -132,6 +126,10 @@ class Job(Ref[T_co], Generic[T_co]):
         self._move(Verb.RETRY)
         return [Job(self._store, id) for id in others]
 
+    def explain(self) -> Reason:
+        """Return why the job does not run, or ended as it did: the first reason, in words, and what mends it."""
+        return explain(self._store, self.id)
+
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
         while True:
@@ -161,21 +159,26 @@ class Job(Ref[T_co], Generic[T_co]):
         """Return the job and all under it as a project dictionary with `id`, `status`, and `result` or `error`."""
         return snapshot(self._store, self._row())
 
+    # Drawing takes libraries that most programs never need, so they are loaded when something is drawn.
+
     def draw(self, depth: int = DEPTH) -> str:
         """Return the job and `depth` levels under it as text, siblings alike folded, as `ramify tree` shows them."""
-        row = self._row()
-        return "\n".join(
-            line.plain.rstrip() for line in draw_tree(self._store, read_tree(self._store, row, depth), WIDE)
-        )
+        from ramify.picture import draw_text
+
+        return draw_text(self._store, self._row(), depth)
 
     def mermaid(self, depth: int = DEPTH) -> str:
         """Return the same as a Mermaid graph of at most some 200 nodes: `-->` is for children, `-.->` for `after`."""
-        return draw_mermaid(self._store, read_tree(self._store, self._row(), depth))
+        from ramify.picture import draw_mermaid
+
+        return draw_mermaid(self._store, self._row(), depth)
 
     def _repr_html_(self) -> str | None:
         """Return the picture that a notebook shows; None if the job is not stored (any more)."""
+        from ramify.picture import draw_html
+
         try:
-            return draw_html(self._store, read_tree(self._store, self._row(), DEPTH))
+            return draw_html(self._store, self._row(), DEPTH)
         except NotFound:
             return None
 

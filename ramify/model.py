@@ -157,12 +157,17 @@ class Retry(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True, omit_defaults=True):
-    """What a worker must know to run a job; stored beside its arguments, opaque to stores."""
+    """What a worker must know to run a job; stored beside its arguments, opaque to stores.
+
+    A job that nobody has begun at `start_before`, or `start_within` seconds after it was made, never runs.
+    """
 
     retry: Retry | None = None
     timeout: float | None = None
     project: bool = False
     repeatable: bool = True
+    start_before: float | None = None
+    start_within: float | None = None
 
 
 class Payload(Struct, gc=False):
@@ -173,10 +178,22 @@ class Payload(Struct, gc=False):
 
 
 class Unless(Struct, frozen=True):
-    """Do not add the row if a job with this mark is unfinished, or was done within so many seconds: use that job."""
+    """Do not add the row if a job with this mark was done within so many seconds, or is unfinished: use that job.
+
+    `required` means that there must be one: the row itself is never stored.
+    """
 
     mark: str
     within: float | None = None
+    required: bool = False
+
+
+class Clock(Struct, frozen=True):
+    """A step of the clock of this name, in seconds since 1970: it stood at `was` (None: nowhere yet), now at `now`."""
+
+    name: str
+    was: float | None
+    now: float
 
 
 class Batch(Struct):
@@ -184,8 +201,8 @@ class Batch(Struct):
 
     Rows are in ascending order of id, which is post-order; `waits` counts all their edges. `delays` are seconds
     from now until a row is due. `into` is the stored job that gains edges, `array` what its array looks like
-    afterwards and `planned_size` what it was when this was planned. `gates` must still be held. A batch repeated
-    with the same `request` adds nothing and returns the first one's ids.
+    afterwards and `planned_size` what it was when this was planned. `gates` must still be held, and the clock must
+    stand where the batch says. A batch repeated with the same `request` adds nothing and returns the first one's ids.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -199,6 +216,7 @@ class Batch(Struct):
     planned_size: int = 0
     gates: list[JobId] = field(default_factory=list)
     request: str | None = None
+    clock: Clock | None = None
 
 
 class Array(Struct, frozen=True):
@@ -290,7 +308,8 @@ class Want(Struct, frozen=True):
     """What a worker would take: at most `n` jobs of these queues in this order, of tasks of these modules.
 
     `n` does not count jobs at step `end`, which every worker takes first, at most `ends` of them. `tasks` None means
-    any; otherwise a task is known if it is listed. `refuse` are lanes the worker has no units left for.
+    any; otherwise a task is known if it is listed. `refuse` are lanes it does not want now. `units` are those of its
+    `host`, for all workers there together; None means any number.
     """
 
     n: int = 0
@@ -298,6 +317,8 @@ class Want(Struct, frozen=True):
     tasks: frozenset[str] | None = None
     refuse: frozenset[Lane] = frozenset()
     ends: int = 1000
+    host: str = ""
+    units: int | None = None
 
 
 class Claim(Struct):
@@ -321,7 +342,7 @@ class Exchange(Struct):
 
 
 class Session(Struct, frozen=True):
-    """One life of a worker."""
+    """One life of a worker. `tasks` are the names of those that it knows."""
 
     id: SessionId
     host: str = ""
@@ -347,10 +368,11 @@ class Beat(Struct):
 
 
 class Which(Struct, frozen=True):
-    """A selection of jobs; None means any. `roots` keeps only jobs without parent."""
+    """A selection of jobs; None means any. `under` are the children of one job; `roots` have no parent."""
 
     ids: tuple[JobId, ...] | None = None
     tree: JobId | None = None
+    under: JobId | None = None
     states: frozenset[State] | None = None
     queues: frozenset[str] | None = None
     tasks: frozenset[str] | None = None
@@ -377,9 +399,10 @@ class Result(Struct):
 
 
 class Rule(Struct, frozen=True):
-    """A limit: at most `n` running; 0 suspends."""
+    """A limit: at most `n` running, for ever or until this time; 0 suspends."""
 
     n: int
+    until: float | None = None
 
 
 class Work(Struct):
@@ -392,12 +415,17 @@ class Work(Struct):
 
 
 class Info(Struct):
-    """What the store says of itself: sessions alive, limits, the length of the worklist, and its own facts."""
+    """What the store says of itself: sessions, limits, clocks, the length of the worklist, and its own facts.
+
+    `lost` are those of the sessions that are dead and that no worker has declared so yet.
+    """
 
     sessions: list[Session] = field(default_factory=list)
     limits: dict[str, Rule] = field(default_factory=dict)
+    clocks: dict[str, float] = field(default_factory=dict)
     worklist: int = 0
     facts: dict[str, str] = field(default_factory=dict)
+    lost: list[SessionId] = field(default_factory=list)
 
 
 class Snapshot(Struct):

@@ -28,7 +28,7 @@ class Ref(Blank, Generic[T_co]):
         self.id = id
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class Options(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How and when a node runs. None means: as the node above it, or the default.
 
     `previous` hands over the result of the sibling before; `series` makes every child wait for the one before;

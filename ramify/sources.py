@@ -87,6 +87,8 @@ def read_config(name: str, directory: Path, names: Collection[str]) -> Source:
     path = PurePath(name)
     if path.suffix == ".toml":
         return read_toml(directory / path, "", names)
+    if path.is_absolute() or ".." in path.parts:
+        raise BadSettings(f"--config {name}: a module is imported from the working directory; name it as in `import`")
     try:
         module = load(".".join(path.with_suffix("").parts) if path.suffix == ".py" else name)
     except BadTask as error:

@@ -3,6 +3,7 @@
 Data is never code: a name that comes out of a store selects one of these functions or nothing.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,17 +25,14 @@ class Tasks:
         """Return the names of all functions that are served."""
         return frozenset(self._load())
 
-    def served(self) -> tuple[str, ...]:
-        """Return what a worker says that it serves: its modules, and the names of tasks that stood elsewhere before."""
-        modules = set(self.modules)
-        return (*self.modules, *sorted(name for name in self._load() if name.partition(":")[0] not in modules))
-
     def find(self, name: str) -> Function:
         """Return the function of this name. Raise `BadTask` if the modules served here do not define it."""
         function = self._load().get(name)
         if function is None:
             served = ", ".join(self.modules) or "none"
-            raise BadTask(f"{name} is not a function of the modules that are served here ({served})")
+            close = difflib.get_close_matches(name, self._load(), 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise BadTask(f"{name} is not a function of the modules that are served here ({served}){meant}")
         return function
 
     def _load(self) -> dict[str, Function]:

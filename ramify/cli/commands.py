@@ -8,16 +8,21 @@ from typing import Annotated, Any, Final
 import typer
 
 import ramify
-from ramify.cli.change import cancel, retry
+from ramify.cli.change import cancel, release, retry
 from ramify.cli.doctor import doctor
+from ramify.cli.empty import empty
+from ramify.cli.enqueue import enqueue
+from ramify.cli.explain import explain
 from ramify.cli.health import health
 from ramify.cli.info import info
 from ramify.cli.init import init
+from ramify.cli.jobs import jobs
 from ramify.cli.pool import pool
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
 from ramify.cli.service import service
+from ramify.cli.suspend import limit, resume, suspend
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
@@ -35,10 +40,30 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, worker, run, info, tree, result, cancel, retry, health, doctor):
+for command in (
+    init,
+    worker,
+    run,
+    enqueue,
+    info,
+    jobs,
+    tree,
+    explain,
+    result,
+    release,
+    cancel,
+    retry,
+    empty,
+    suspend,
+    resume,
+    limit,
+    health,
+    doctor,
+):
     commands.command()(command)
 commands.add_typer(pool, name="pool")
 commands.add_typer(service, name="service")
+commands.command("requeue", short_help="The same as retry.")(retry)
 
 
 def _show_version(wanted: bool) -> None:
@@ -70,7 +95,10 @@ def _run(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         # A bare `ramify` has shown the help, and has nothing to add.
         if text := error.format_message().rstrip("."):
-            complain(f"{text}; see `{error.ctx.command_path if error.ctx else 'ramify'} --help`")
+            if error.ctx is not None and error.ctx.info_name == "enqueue" and text.startswith("No such option: -"):
+                text += "; put -- before arguments that begin with a dash"
+            see = f"ee `{error.ctx.command_path if error.ctx else 'ramify'} --help`"
+            complain(f"{text} S{see}" if text.endswith("?") else f"{text}; s{see}")
     except RamifyError as error:
         complain(str(error))
     except BrokenPipeError:

@@ -58,7 +58,8 @@ def health(
 
 def examine(app: Ramify, workers: int) -> Health:
     """Return how a store and those who work on it are."""
-    sessions = app.store.info().sessions
+    info = app.store.info()
+    sessions = [session for session in info.sessions if session.id not in info.lost]
     counts = app.store.counts(Which(states=frozenset({State.READY, State.RUNNING})), "state")
     wrong = [*_check_number(sessions, workers), *_check_tasks(app, sessions), *_check_queues(app, sessions)]
     wrong += _check_pool()
@@ -74,7 +75,7 @@ def _check_number(sessions: list[Session], workers: int) -> Iterable[str]:
 def _check_tasks(app: Ramify, sessions: list[Session]) -> Iterable[str]:
     known = {name for session in sessions for name in session.tasks}
     for task, n in sorted(app.store.counts(READY, "task").items()):
-        if task and task != PLAN and not {task, task.partition(":")[0]} & known:
+        if task and task != PLAN and task not in known:
             yield f"no worker knows {task}; {n:,} of its jobs are ready, and stay so until one does"
 
 

@@ -1,112 +1,184 @@
 """`ramify info`: how many jobs there are where, who works on them, what is limited."""
 
+import sys
 import time
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from msgspec import Struct
 from rich import box
-from rich.console import Console
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ramify.app import Ramify
+from ramify.cli.facts import Json, facts_of, print_facts
 from ramify.cli.screen import out
 from ramify.cli.settings import show_settings
 from ramify.cli.store import Config, Url, look_here, open_existing
+from ramify.cli.suspend import rule_facts, spell_rule
+from ramify.explain import modules_of, spell
 from ramify.model import Info, Page, Row, Session, State, Which
-from ramify.picture.words import coloured, name_of, plain
+from ramify.picture.words import COLOURS, coloured, name_of, plain
 from ramify.stores.address import mask
 
 ALL: Final = "all"
+SCHEDULED: Final = "scheduled"
 LATEST: Final = 5
 """So many trees are named, for who has lost the id of his own."""
 
+SHOWN: Final = [State.HELD, State.WAITING, SCHEDULED, *list(State)[2:]]
+
+
+class _Look(Struct):
+    """What is shown, read at about one time."""
+
+    url: str
+    counts: dict[str, dict[str, int]]
+    trees: list[Row]
+    info: Info
+
 
 def info(
+    interval: Annotated[
+        float | None,
+        typer.Option("--interval", "-i", metavar="SECONDS", min=0.1, help="Show it again and again until Ctrl-C."),
+    ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Show the settings instead, and where each came from.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the settings as JSON.")] = False,
+    json: Json = False,
     url: Url = None,
     config: Config = None,
 ) -> None:
-    """Show how many jobs there are by state and queue, the latest trees, the workers, and what is limited."""
-    look_here()
+    """Show queues, latest trees, workers and limits.
+
+    With --interval again and again, until Ctrl-C.
+    """
+    if config:
+        look_here()
     if settings:
         show_settings(url, config, json)
         return
-    console = out()
     with open_existing(url, config) as app:
-        counts = _count(app)
-        trees = app.store.jobs(Which(roots=True), Page(size=LATEST, newest=True))
-        facts = app.store.info()
-    console.print(Text(plain(mask(app.url)), "bold"), soft_wrap=True)
-    console.print()
-    _show_jobs(console, counts)
-    _show_trees(console, trees)
-    _show_workers(console, facts.sessions)
-    _show_rest(console, facts)
+        if interval is None:
+            _show(_look(app), json)
+        elif sys.stdout.isatty() and not json:
+            _show_live(app, interval)
+        else:
+            while True:
+                _show(_look(app), json)
+                sys.stdout.flush()
+                time.sleep(interval)
 
 
-def _count(app: Ramify) -> dict[str, dict[State, int]]:
-    """Return how many jobs there are, by queue and state."""
-    counts: dict[str, dict[State, int]] = {}
-    for state in State:
-        for queue, n in app.store.counts(Which(states=frozenset({state})), "queue").items():
-            counts.setdefault(queue, {})[state] = n
-    return counts
+def _show(look: _Look, json: bool) -> None:
+    if json:
+        print_facts(_facts(look))
+    else:
+        out().print(_draw(look), soft_wrap=not sys.stdout.isatty())
 
 
-def _show_jobs(console: Console, counts: Mapping[str, Mapping[State, int]]) -> None:
-    total = {state: sum(row.get(state, 0) for row in counts.values()) for state in State}
-    states = [state for state in State if total[state]]
+def _show_live(app: Ramify, interval: float) -> None:
+    with Live(_draw(_look(app)), console=out(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+        while True:
+            live.refresh()
+            time.sleep(interval)
+            live.update(_draw(_look(app)))
+
+
+def _look(app: Ramify) -> _Look:
+    counts: dict[str, dict[str, int]] = {}
+    for key, n in app.store.counts(Which(), "queue state").items():
+        queue, _, state = key.rpartition(" ")
+        counts.setdefault(queue, {})[state] = n
+    trees = app.store.jobs(Which(roots=True), Page(size=LATEST, newest=True))
+    return _Look(app.url, dict(sorted(counts.items())), trees, app.store.info())
+
+
+def _facts(look: _Look) -> dict[str, Any]:
+    lost = look.info.lost
+    return {
+        "url": mask(look.url),
+        "queues": look.counts,
+        "trees": [facts_of(row) for row in look.trees],
+        "workers": [_worker_facts(session, session.id in lost) for session in _sorted(look.info)],
+        "limits": [rule_facts(name, rule) for name, rule in sorted(look.info.limits.items())],
+        "worklist": look.info.worklist,
+        "store": look.info.facts,
+    }
+
+
+def _worker_facts(session: Session, lost: bool) -> dict[str, Any]:
+    return {
+        "session": session.id,
+        "host": session.host,
+        "pid": session.pid,
+        "queues": session.queues,
+        "modules": modules_of([session]),
+        "started": session.started,
+        "lost": lost,
+    }
+
+
+def _draw(look: _Look) -> Group:
+    gap = Text()
+    parts: list[RenderableType] = [Text(plain(mask(look.url)), "bold"), gap, _draw_jobs(look.counts)]
+    if look.trees:
+        parts += [gap, _draw_trees(look.trees)]
+    return Group(*parts, gap, _draw_workers(look.info), gap, *_draw_rest(look.info))
+
+
+def _draw_jobs(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
+    total = {state: sum(row.get(state, 0) for row in counts.values()) for state in SHOWN}
+    states = [state for state in SHOWN if total[state]]
     if not states:
-        console.print("no jobs")
-        return
+        return Text("no jobs")
     table = _table("queue")
     for state in states:
-        table.add_column(coloured(state), justify="right")
-    for queue in sorted(counts):
+        table.add_column(Text(state, COLOURS[State.READY if state == SCHEDULED else State(state)]), justify="right")
+    for queue in counts:
         table.add_row(Text(plain(queue)), *(_number(counts[queue].get(state, 0)) for state in states))
     if len(counts) > 1:
         table.add_row(ALL, *(_number(total[state]) for state in states), style="bold")
-    console.print(table)
+    return table
 
 
-def _show_trees(console: Console, trees: list[Row]) -> None:
-    if not trees:
-        return
-    console.print()
+def _draw_trees(trees: list[Row]) -> Table:
     table = _table("latest trees", "", "")
     for row in trees:
         table.add_row(Text(name_of(row)), coloured(row.state), row.id)
-    console.print(table)
+    return table
 
 
-def _show_workers(console: Console, sessions: list[Session]) -> None:
-    console.print()
-    if not sessions:
-        console.print("no workers")
-        return
+def _draw_workers(facts: Info) -> RenderableType:
+    if not facts.sessions:
+        return Text("no workers")
     table = _table("worker", "queues", "modules", "for")
-    for session in sorted(sessions, key=lambda session: session.started):
+    for session in _sorted(facts):
+        lost = session.id in facts.lost
         table.add_row(
             Text(plain(f"{session.host}:{session.pid}")),
             Text(plain(", ".join(session.queues))),
-            Text(plain(", ".join(session.tasks))),
-            _spell(time.time() - session.started),
+            Text(plain(", ".join(modules_of([session])))),
+            Text("lost", "bold red") if lost else Text(spell(time.time() - session.started)),
         )
-    console.print(table)
+    return table
 
 
-def _show_rest(console: Console, facts: Info) -> None:
-    console.print()
-    for name, rule in sorted(facts.limits.items()):
-        console.print(Text(plain(f"limit on {name}: {rule.n} running" if rule.n else f"{name} is suspended")))
-    console.print(f"worklist: {facts.worklist:,}" if facts.worklist else "worklist: empty")
-    for name, fact in sorted(facts.facts.items()):
-        console.print(Text(plain(f"{name}: {fact}")))
+def _draw_rest(facts: Info) -> list[Text]:
+    now = time.time()
+    limits = [(name, rule) for name, rule in sorted(facts.limits.items()) if rule.until is None or rule.until > now]
+    lines = [plain(spell_rule(name, rule)) for name, rule in limits]
+    lines.append(f"worklist: {facts.worklist:,}" if facts.worklist else "worklist: empty")
+    lines += [plain(f"{name}: {fact}") for name, fact in sorted(facts.facts.items())]
+    return [Text(line) for line in lines]
+
+
+def _sorted(facts: Info) -> list[Session]:
+    return sorted(facts.sessions, key=lambda session: session.started)
 
 
 def _table(*columns: str) -> Table:
@@ -118,12 +190,3 @@ def _table(*columns: str) -> Table:
 
 def _number(n: int) -> str:
     return f"{n:,}" if n else "·"
-
-
-def _spell(seconds: float) -> str:
-    """Return a length of time as people say it."""
-    minutes, seconds = divmod(max(0, int(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -18,7 +18,10 @@ def result(
     job: Annotated[str, typer.Argument(metavar="ID", help="A job that has ended.", autocompletion=ids_of(ENDED))],
     url: Url = None,
 ) -> None:
-    """Print what a job returned, as JSON; exit with 1 and the reason if it did not end well."""
+    """Print what a job returned, as JSON.
+
+    Status 1, with the reason: it did not end well.
+    """
     with open_existing(url) as app:
         (row,) = find_jobs(app, [job])
         show_end(app.store, row)

@@ -15,6 +15,7 @@ from ramify.cli.result import show_end
 from ramify.cli.screen import note
 from ramify.cli.store import Url, import_tasks, look_here
 from ramify.errors import BadNode, BadTask, JobEnded
+from ramify.model import JobId, State, Which
 from ramify.settings import read_settings
 from ramify.stores.address import mask
 from ramify.stores.read import read_row
@@ -39,7 +40,10 @@ def run(
     ] = None,
     url: Url = None,
 ) -> None:
-    """Run the jobs that a file describes, show how far they are, and print the result as JSON."""
+    """Run the jobs that a file describes, and print the result.
+
+    It is JSON, and what is shown meanwhile goes to stderr. Status 1: it did not end well.
+    """
     look_here()
     document = project.load(file)
     settings = read_settings(url=url, tasks=tasks, children=children)
@@ -54,6 +58,7 @@ def run(
     with Ramify(settings.url, tasks=modules) as app:
         job = app.enqueue(work)
         note(f"job {job.id} in {mask(app.url)}")
+        _note_others(app, job.id)
         try:
             run_live(app, job, children=settings.count_children())
         except JobEnded:
@@ -66,6 +71,18 @@ def run(
             note(f"`ramify tree {job.id}{where}` shows it, `ramify cancel {job.id}{where}` gives it up")
             raise
         show_end(app.store, read_row(app.store, job.id))
+
+
+def _note_others(app: Ramify, job: JobId) -> None:
+    """Say that the worker does not stop at this tree: what others have stored for it runs as well."""
+    tasks = app.tasks.names()
+    queues = frozenset({"default", *app.store.counts(Which(tree=job), "queue")})
+    ready = [
+        app.store.counts(Which(tree=tree, states=frozenset({State.READY}), queues=queues, tasks=tasks), "state")
+        for tree in (None, job)
+    ]
+    if n := ready[0].get("ready", 0) - ready[1].get("ready", 0):
+        note(f"note: {n:,} other ready {'job' if n == 1 else 'jobs'} of these modules may run meanwhile")
 
 
 def _find_modules(document: dict[str, Any]) -> list[str]:

@@ -1,7 +1,9 @@
 """What the terminal shows: consoles, complaints, lines, JSON. How a job is called and coloured: `picture/words.py`."""
 
+import os
 import sys
 from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -34,8 +36,24 @@ def note(message: str) -> None:
     err().print(Text(plain(message)), soft_wrap=True)
 
 
-def print_lines(console: Console, lines: Iterable[Text]) -> None:
-    """Print lines, each cut at the edge of the screen."""
+def print_lines(console: Console, lines: Iterable[Text], *, page: bool = True) -> None:
+    """Print lines, each cut at the edge of the screen; with `page`, through `$PAGER` if they do not fit on it."""
+    first = list(islice(lines := iter(lines), console.height)) if page and _has_pager(console) else []
+    if len(first) < console.height:
+        _print_all(console, chain(first, lines))
+        return
+    # As Git has it: leave if it fits, keep colours, and what was shown stays on the screen.
+    os.environ.setdefault("LESS", "FRX")
+    with console.pager(styles=not console.no_color):
+        _print_all(console, chain(first, lines))
+
+
+def _has_pager(console: Console) -> bool:
+    wanted = os.environ.get("PAGER", "less").strip() not in {"", "cat"}
+    return wanted and console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
+
+
+def _print_all(console: Console, lines: Iterable[Text]) -> None:
     for line in lines:
         console.print(line, no_wrap=True, overflow="ellipsis")
 
@@ -44,5 +62,20 @@ def print_json(text: bytes) -> None:
     """Print JSON: indented for a reader, on one line for a program, in UTF-8 always."""
     if sys.stdout.isatty():
         text = msgspec.json.format(text)
-    sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.write(escape_json(text) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def escape_json(text: bytes) -> bytes:
+    r"""Return JSON with what a terminal would obey spelt out (`\u009b`); what goes to a program stays as it is."""
+    if not sys.stdout.isatty():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else _spell(letter)
+        for letter in text.decode("utf-8", "replace")
+    ).encode()
+
+
+def _spell(letter: str) -> str:
+    units = letter.encode("utf-16-be")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))

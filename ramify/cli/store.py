@@ -42,15 +42,29 @@ Config: TypeAlias = Annotated[
 ]
 
 
+NoPager: TypeAlias = Annotated[bool, typer.Option("--no-pager", help="Print all at once, however long it is.")]
+
+
+def open_any(url: str | None) -> Ramify:
+    """Open a store, which is made if it is not there yet. Raise `BadStore` for one that nobody else could see."""
+    found = read_settings(url=url).url
+    _refuse_memory(found)
+    return Ramify(found)
+
+
 def open_existing(url: str | None, config: str | None = None) -> Ramify:
     """Open a store that is there already. Raise `BadStore` instead of making an empty one in the wrong place."""
     found = read_settings(config=config, url=url).url
+    _refuse_memory(found)
     parts = urlsplit(found)
-    if parts.scheme == "memory":
-        raise BadStore("a memory: store lives in one process only, so there is nothing to see from another")
     if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
         raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify run` makes one")
     return Ramify(found)
+
+
+def _refuse_memory(url: str) -> None:
+    if url.startswith("memory:"):
+        raise BadStore("a memory: store lives in one process only, so there is nothing to see from another")
 
 
 def find_jobs(app: Ramify, ids: Sequence[str]) -> list[Row]:
@@ -70,7 +84,7 @@ def look_here(directory: Path | None = None) -> None:
     if directory is not None:
         os.chdir(directory)
     here = os.getcwd()
-    if here not in sys.path:
+    if sys.path[0] != here:
         sys.path.insert(0, here)
 
 

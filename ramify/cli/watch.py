@@ -31,9 +31,6 @@ DEPTH: Final = 24
 NAMED: Final = 8
 """So many of the running jobs, and of the failed ones, are shown each by itself, with all that is above them."""
 
-WIDE: Final = 1000
-"""So many of the jobs under one are looked at for each picture."""
-
 BELOW: Final = 3
 """Lines of the terminal that are left alone."""
 
@@ -50,17 +47,24 @@ def _show(store: Store, job: JobId, check: Callable[[], None], console: Console)
     started = time.monotonic()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for row in _looks(store, job, check):
-            counts = store.counts(Which(tree=row.tree), "state")
-            room = max(3, console.height - BELOW)
-            # What fits is shown whole.
-            only = _active(store, row, counts) if sum(counts.values()) > room else None
-            tree = read_tree(store, row, DEPTH, only, WIDE)
-            lines = draw_tree(store, _lift(tree), console.width, ids=False)
-            if len(lines) > room:
-                lines[room - 1 :] = [Text(f"… {len(lines) - room + 1:,} more lines", "bright_black")]
-            live.update(Group(_bar(counts, time.monotonic() - started), *lines), refresh=True)
+            frame = draw_frame(store, row, time.monotonic() - started, console.width, console.height - BELOW)
+            live.update(frame, refresh=True)
+    counts = store.counts(Which(tree=row.tree), "state")
     console.print(_count_up(counts).append(f" in {time.monotonic() - started:.1f} s", "dim"), soft_wrap=True)
     return row
+
+
+def draw_frame(store: Store, row: Row, seconds: float, width: int, height: int) -> Group:
+    """Return one picture: how much is done after so many seconds, and of the tree what fits."""
+    counts = store.counts(Which(tree=row.tree), "state")
+    room = max(3, height)
+    # What fits is shown whole.
+    only = _active(store, row, counts) if sum(counts.values()) > room else None
+    tree = read_tree(store, row, DEPTH, only)
+    lines = draw_tree(store, _lift(tree), width, ids=False)
+    if len(lines) > room:
+        lines[room - 1 :] = [Text(f"… {len(lines) - room + 1:,} more lines", "bright_black")]
+    return Group(_bar(counts, seconds), *lines)
 
 
 def _tell(store: Store, job: JobId, check: Callable[[], None], console: Console) -> Row:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from ramify.cli.complete import names_of
 from ramify.cli.screen import note
 from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
+from ramify.model import UNDONE, State
 from ramify.settings import find_strays, read_settings
 from ramify.stores.address import mask
 from ramify.worker.manager import Manager
@@ -52,7 +54,10 @@ def worker(
     directory: Directory = None,
     pool: Annotated[int, typer.Option("--pool", hidden=True)] = 0,
 ) -> None:
-    """Run jobs until Ctrl-C, SIGTERM or, with --burst, until none are left."""
+    """Run jobs until told to stop.
+
+    That is Ctrl-C, SIGTERM or, with --burst, when none are left; then status 1 means that some did not end done.
+    """
     manager = Manager.find(pool)
     if pool:
         tie_to(pool)
@@ -84,10 +89,20 @@ def worker(
         )
         for wrong in [*find_strays(), *app.check()]:
             note(f"note: {wrong}")
-        app.worker(
+        hand = app.worker(
             children=n,
             queues=settings.queues,
             multiprocessing=settings.multiprocessing,
             grace=settings.grace,
             burst=settings.burst,
-        ).run(manager)
+        )
+        hand.run(manager)
+        if settings.burst:
+            note(spell_ends(hand.ended))
+            if any(hand.ended[state] for state in UNDONE):
+                raise typer.Exit(1)
+
+
+def spell_ends(ended: Mapping[State, int]) -> str:
+    """Return how many jobs ended how, in words."""
+    return ", ".join(f"{n:,} {state}" for state in State if (n := ended.get(state, 0))) or "there was nothing to run"

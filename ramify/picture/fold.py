@@ -1,4 +1,4 @@
-"""A stored tree as lines: siblings alike are folded into one, levels are read a page at a time.
+"""A stored tree as lines: siblings alike are folded into one, and where there are very many the store counts them.
 
 Nothing is kept but what becomes a line, so a group of a million jobs is a few lines here as well.
 """
@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from ramify.model import Edge, JobId, Kind, Row, State
-from ramify.picture.words import name_of
+from ramify.model import Edge, JobId, Kind, Page, Row, State, Which
+from ramify.picture.words import name_of, plain
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import read_edges, read_rows
 
@@ -24,11 +24,29 @@ WIDE: Final = 40
 MANY: Final = 1000
 """A level of more lines than this is not opened: who wants to see more names a job further down."""
 
+READ: Final = 10_000
+"""So many jobs of a level are read, shared out among those they stand under; where there are more they are counted."""
+
+ALIKE_KINDS: Final = 16
+"""Of so many kinds of counted siblings (a task and a state) some rows are looked up; every look-up costs a walk."""
+
 ALL: Final = sys.maxsize
+
+ORDER: Final = (
+    State.DONE,
+    State.FAILED,
+    State.CANCELLED,
+    State.SKIPPED,
+    State.RUNNING,
+    State.READY,
+    State.WAITING,
+    State.HELD,
+)
+"""What went before stands above what comes."""
 
 
 class Branch(Struct):
-    """One line: a job with what is under it, or `n` siblings alike. `more` jobs under it were not read."""
+    """One line: a job with what is under it, or `n` siblings alike. `more` jobs under it were not looked at."""
 
     name: str
     state: State
@@ -105,53 +123,89 @@ class _Family:
         return _place(edge, row), Branch(name_of(row), row.state, 1, row, shared)
 
 
-def read_tree(store: Store, top: Row, depth: int, only: Mapping[JobId, Row] | None = None, most: int = ALL) -> Branch:
-    """Return the job and `depth` levels under it, of each job at most the first `most` or so.
+def read_tree(store: Store, top: Row, depth: int, only: Mapping[JobId, Row] | None = None) -> Branch:
+    """Return the job and `depth` levels under it.
 
-    With `only`, just those jobs are opened and sure to have a line of their own; the others are folded by task.
+    With `only`, just those jobs are opened and sure to have a line of their own; the others are folded by task. So are
+    the children of a job that has very many: the store counts them, and only a few are read.
     """
     root = Branch(name_of(top), top.state, 1, top)
     level = [root]
     for _ in range(depth):
-        if len(level) > MANY:
+        if not 0 < len(level) <= MANY:
             break
+        share = READ // len(level)
         for branch in level:
             if branch.row and not branch.shared and (only is None or branch is root or branch.row.id in only):
-                _read_family(store, branch, _Family(branch, only), most)
+                _open(store, branch, branch.row, only, share)
         level = [child for branch in level for child in branch.children]
     for branch in level:
         branch.more = branch.row.size if branch.row is not None and not branch.shared else 0
     return root
 
 
-def _read_family(store: Store, branch: Branch, family: _Family, most: int) -> None:
-    if branch.row is None:
-        return
-    owner = branch.row.id
+def _open(store: Store, branch: Branch, owner: Row, only: Mapping[JobId, Row] | None, share: int) -> None:
+    family = _Family(branch, only)
+    counted = owner.size > share
     # What a group waits for hangs on a join, and a node that only stands in its `after` is found there.
-    sources, seen, named = [owner], 0, set[JobId]()
-    for edge, row in _sources(store, sources):
+    sources, named = [owner.id], set[JobId]()
+    for edge, row in _sources(store, sources, owner.id if counted else None):
         if edge.kind is Kind.CHILD:
             family.add(edge, row)
-        elif row.parent == owner and is_join(row):
+        elif row.parent == owner.id and is_join(row):
             sources.append(row.id)
-        elif row.parent == owner and row.id not in named:  # a node that was an argument
+        elif row.parent == owner.id and row.id not in named:  # a node that was an argument
             named.add(row.id)
             family.add(edge, row)
-        seen += edge.after == owner
-        if seen >= most:
-            break
+    children = _count(store, owner.id, only) if counted else []
     family.add_rest()
-    branch.children = family.branches()
-    branch.more = max(0, branch.row.size - seen) if seen >= most else 0
+    branch.children = family.branches() + children
 
 
-def _sources(store: Store, ids: list[JobId]) -> Iterator[tuple[Edge, Row]]:
-    """Yield the jobs that lead into these, with the edges; the list may grow meanwhile."""
+def _sources(store: Store, ids: list[JobId], counted: JobId | None) -> Iterator[tuple[Edge, Row]]:
+    """Yield the jobs that lead into these, with the edges; the list may grow meanwhile.
+
+    The children of the one that is `counted` are left out; they come last.
+    """
     for id in ids:
-        for edges in _in_pages(read_edges(store, [id])):
+        found = read_edges(store, [id])
+        if id == counted:
+            found = itertools.takewhile(lambda edge: edge.kind is not Kind.CHILD, found)
+        for edges in _in_pages(found):
             rows = read_rows(store, sorted({edge.before for edge in edges}))
             yield from ((edge, rows[edge.before]) for edge in edges if edge.before in rows)
+
+
+def _count(store: Store, owner: JobId, only: Mapping[JobId, Row] | None) -> list[Branch]:
+    """Return the children of one job, counted by task and state, with some of the rows where there are few of a kind.
+
+    Those in `only` are left out of the count: they have their own line.
+    """
+    counts: dict[tuple[str, State], int] = {}
+    for key, n in store.counts(Which(under=owner), "task state").items():
+        task, _, word = key.rpartition(" ")
+        state = State.READY if word == "scheduled" else State(word)
+        counts[task, state] = counts.get((task, state), 0) + n
+    for row in (only or {}).values():
+        if row.parent == owner and (kind := (row.lane.task or "", row.state)) in counts:
+            counts[kind] -= 1
+    branches: list[Branch] = []
+    for number, (task, state) in enumerate(sorted(counts, key=lambda kind: (kind[0], ORDER.index(kind[1])))):
+        n = counts[task, state]
+        shown: list[Row] = []
+        if only is None and number < ALIKE_KINDS and (n <= ALIKE or state is State.FAILED):
+            shown = _read_some(store, owner, task, state)
+        branches += [Branch(name_of(row), state, 1, row, row.parent != owner) for row in shown]
+        if n > len(shown):
+            branches.append(Branch(plain(task.rpartition(":")[2] or "group"), state, n - len(shown)))
+    return branches
+
+
+def _read_some(store: Store, owner: JobId, task: str, state: State) -> list[Row]:
+    """Return the first few children of this task and state; of groups, as far as they stand near the beginning."""
+    which = Which(under=owner, states=frozenset({state}), tasks=frozenset({task}) if task else None)
+    rows = store.jobs(which, Page(size=ALIKE if task else SLICE))
+    return [row for row in rows if (row.lane.task or "") == task][:ALIKE]
 
 
 def _in_pages(edges: Iterator[Edge], size: int = SLICE) -> Iterator[list[Edge]]:

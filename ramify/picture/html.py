@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
+from ramify.model import Row
 from ramify.picture.draw import draw_tree
-from ramify.picture.fold import Branch
+from ramify.picture.fold import read_tree
 from ramify.stores.protocol import Store
 
 WIDTH: Final = 120
@@ -23,9 +24,9 @@ FRAME: Final = (
 )
 
 
-def draw_html(store: Store, root: Branch) -> str:
-    """Return the tree as HTML of at most `MOST` lines, with all names escaped."""
-    lines = draw_tree(store, root, WIDTH)
+def draw_html(store: Store, top: Row, depth: int) -> str:
+    """Return the job and `depth` levels under it as HTML of at most `MOST` lines, with all names escaped."""
+    lines = draw_tree(store, read_tree(store, top, depth), WIDTH)
     if len(lines) > MOST:
         lines[MOST:] = [Text(f"… {len(lines) - MOST:,} more lines", "bright_black")]
     console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False, markup=False, emoji=False)

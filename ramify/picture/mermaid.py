@@ -6,8 +6,8 @@ A full arrow leads from a child to the job above it, a dotted one to a job that 
 from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
-from ramify.model import JobId, Kind, State, When
-from ramify.picture.fold import Branch, is_join
+from ramify.model import JobId, Kind, Row, State, When
+from ramify.picture.fold import Branch, is_join, read_tree
 from ramify.stores.protocol import Store
 from ramify.stores.read import read_rows
 
@@ -32,8 +32,9 @@ FILLS: Final = {
 }
 
 
-def draw_mermaid(store: Store, root: Branch) -> str:
-    """Return the tree as a Mermaid graph of at most `MOST` nodes or so."""
+def draw_mermaid(store: Store, top: Row, depth: int) -> str:
+    """Return the job and `depth` levels under it as a Mermaid graph of at most `MOST` nodes or so."""
+    root = read_tree(store, top, depth)
     lines = ["graph LR"]
     keys: dict[JobId, str] = {}
     states: dict[State, list[str]] = {}

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
-from ramify.errors import Lost
-from ramify.graph.fit import Room, choose, open_lanes, serves
+from ramify.declared import Declaration
+from ramify.errors import Changed, Lost
+from ramify.graph.fit import DECLARED, Host, Room, choose, in_force, open_lanes, serves, unexpired
 from ramify.model import (
     Batch,
     Beat,
     Claim,
+    Clock,
     Exchange,
     Failure,
     JobId,
@@ -52,6 +54,8 @@ class Engine(ABC):
         with self._write() as tables:
             if batch.request is not None and (root := tables.find_request(batch.request)) is not None:
                 return {batch.rows[-1].id: root}
+            if batch.clock is not None:
+                _require_clock(tables, batch.clock)
             step = Step(tables, self.slice)
             step.require_held(batch.gates)
             if batch.into is not None:
@@ -59,6 +63,8 @@ class Engine(ABC):
             aliases = step.insert(batch)
             if batch.request is not None:
                 tables.keep_request(batch.request, aliases.get(batch.rows[-1].id, batch.rows[-1].id))
+            if batch.clock is not None:
+                tables.set_clock(batch.clock.name, batch.clock.now)
             step.flush()
         self._wake(ready=True, ended=False)
         return aliases
@@ -96,8 +102,11 @@ class Engine(ABC):
     def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
         chosen = tables.ready_ends(want.ends) if want.ends else []
         if want.n > 0:
-            limits = tables.limits()
-            room = Room(limits, tables.running_by_lane() if limits else {})
+            limits = unexpired(tables.limits(), tables.now())
+            host = None
+            if want.units is not None or (limits and f"host:{want.host}" in in_force(limits)):
+                host = Host(want.host, want.units, tables.running_on(want.host))
+            room = Room(limits, tables.running_by_lane() if limits else {}, host)
             lanes = open_lanes(tables.ready_lanes(), want, room)
             candidates = [found for lane in lanes for found in tables.ready_in(lane, room.left(lane, want.n))]
             chosen = chosen + choose(candidates, want, room)
@@ -139,6 +148,21 @@ class Engine(ABC):
             tables.set_limit(name, rule)
         self._wake(ready=True, ended=False)
 
+    def declare(self, tasks: Sequence[Declaration], gone: Sequence[str] = ()) -> None:
+        with self._write() as written:
+            written.keep_tasks(tasks)
+            written.forget_tasks(gone)
+            for task in tasks:
+                written.set_limit(f"{DECLARED}task:{task.name}", None if task.limit is None else Rule(task.limit))
+            for name in gone:
+                written.set_limit(f"{DECLARED}task:{name}", None)
+        self._wake(ready=True, ended=False)
+
+    def reset(self) -> None:
+        with self._write() as tables:
+            tables.reset()
+        self._wake(ready=True, ended=True)
+
 
 def _leaves_work(tables: Tables, want: Want, reply: Exchange) -> bool:
     """Tell whether there may be something left for others: this worker took all it wanted, or does not serve it."""
@@ -146,6 +170,12 @@ def _leaves_work(tables: Tables, want: Want, reply: Exchange) -> bool:
         return True
     others = [lane for lane in tables.ready_lanes() if not serves(want, lane)]
     return len(others) > LOOKED_INTO or any(tables.ready_in(lane, 1) for lane in others)
+
+
+def _require_clock(tables: Tables, clock: Clock) -> None:
+    now = tables.clocks().get(clock.name)
+    if now != clock.was:
+        raise Changed(f"the clock {clock.name} stands at {now}, not at {clock.was}; somebody else has set it")
 
 
 def _require_alive(tables: Tables, session: SessionId) -> None:

@@ -8,6 +8,7 @@ store that cannot be reached raises `StoreDown`, and the same call may be repeat
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from ramify.declared import Declaration
 from ramify.model import (
     Batch,
     Beat,
@@ -44,8 +45,9 @@ class Store(Protocol):
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         """Store the batch, all or nothing; return which of its rows stand for an earlier job (`unless`, `request`).
 
-        Raise `NotFound` for an unknown predecessor or gate, `AlreadyReleased` if `into` or a gate is let go, `Changed`
-        if the array is not the one it was planned against, `Cycle` if an edge into a stored job closes one.
+        Raise `NotFound` for an unknown predecessor or gate, or an earlier job that is required and is not there,
+        `AlreadyReleased` if `into` or a gate is let go, `Changed` if the array is not the one it was planned against
+        or the clock stands elsewhere, `Cycle` if an edge into a stored job closes one.
         """
         ...
 
@@ -87,7 +89,23 @@ class Store(Protocol):
         ...
 
     def limit(self, name: str, rule: Rule | None) -> None:
-        """Set or remove a limit on running jobs: `task:NAME`, `queue:NAME`, `slot:NAME` or `all`."""
+        """Set or remove a limit on running jobs: `task:NAME`, `queue:NAME`, `slot:NAME`, `host:NAME` or `all`.
+
+        `declared:` before the name makes it what a task declares, which yields to one set by hand; `suspended:` makes
+        it a suspension, which goes before both (see `graph/fit.py`). A rule with a time counts until then.
+        """
+        ...
+
+    def declare(self, tasks: Sequence[Declaration], gone: Sequence[str] = ()) -> None:
+        """Store what tasks say of themselves, with the limits they declare, and forget those that are gone."""
+        ...
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        """Return what these tasks, or all, were declared to be, by name."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything, jobs, limits and tasks; workers find their sessions lost."""
         ...
 
     def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
@@ -111,11 +129,14 @@ class Store(Protocol):
         ...
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
-        """Return how many of the selected jobs there are by `state`, `queue` or `task`."""
+        """Return how many of the selected jobs there are by `state`, `queue` or `task`, a job without task as "".
+
+        By `queue state` or `task state` a key is both words with a space between; the state is the last word.
+        """
         ...
 
     def info(self) -> Info:
-        """Return what the store says of itself. Sessions are those that nobody would declare dead now."""
+        """Return what the store says of itself."""
         ...
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:

@@ -116,6 +116,9 @@ class Step:
         purging = tables.purging() if found else set()
         going = {row.id for row in self.load(found.values()) if row.tree in purging}
         aliases = {id: job for id, job in found.items() if job not in going}
+        if missing := [id for id, unless in batch.unless.items() if unless.required and id not in aliases]:
+            task = next(row.lane.task for row in batch.rows if row.id == missing[0])
+            raise NotFound(f"there is no job of {task} with these arguments, unfinished or done in time")
         befores = self.load(ids := stored_befores(batch, aliases))
         purging = purging or tables.purging() if befores else set()
         if len(befores) < len(ids) or any(row.tree in purging for row in befores):
@@ -127,12 +130,17 @@ class Step:
         return aliases, befores
 
     def _held_as_now(self, batch: Batch, into: JobId) -> Batch:
-        """Return the batch held by what holds `into`, or its tree, now. Gates and holds of its own stay as planned."""
+        """Return the batch held by what holds `into`, or its tree, now. Gates and holds of its own stay as planned,
+        and so do trees of their own that `into` will only wait for.
+        """
         [above] = self.load([into])
         root = self.find(above.tree)
         hold = above.hold or (root.hold if root else None)
         own = {row.id for row in batch.rows}.union(batch.gates)
-        rows = [row if row.hold == hold or row.hold in own else replace(row, hold=hold) for row in batch.rows]
+        rows = [
+            row if row.hold == hold or row.hold in own or row.tree != above.tree else replace(row, hold=hold)
+            for row in batch.rows
+        ]
         return replace(batch, rows=rows)
 
     def require_held(self, ids: Sequence[JobId]) -> None:
@@ -293,6 +301,10 @@ class Step:
     def _retry(self, row: Row) -> bool:
         if row.state not in UNDONE:
             return False
+        if row.grown and row.step == "run":
+            # What it waits for now are its needs, for all else was good when it asked for those. It will ask anew.
+            self.tables.forgive(row.id)
+            row.bads = 0
         row.cancelled, row.due, row.grown = False, None, False
         row.tries = row.crashes = row.losses = 0
         if row.limit is not None:

@@ -7,6 +7,7 @@ one statement each. Everything that needs a decision is in `step.py`, once.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
@@ -94,6 +95,10 @@ class Tables(Protocol):
         """Return, by job, the jobs that its edges lead to and that are not done, in order."""
         ...
 
+    def forgive(self, job: JobId) -> None:
+        """Let the `after` edges into the job whose verdict is not `done` ask for any end; its row the caller writes."""
+        ...
+
     def reopen(self, edges: Sequence[Edge]) -> None:
         """Take the verdicts of these edges away; the rows they lead to are written by the caller."""
         ...
@@ -136,6 +141,10 @@ class Tables(Protocol):
 
     def running_by_lane(self) -> dict[Lane, int]:
         """Return how many jobs of each lane run, those not counted that only end."""
+        ...
+
+    def running_on(self, host: str) -> list[Candidate]:
+        """Return what runs in sessions of this host, in any order, without what only ends."""
         ...
 
     def wake_due(self, n: int) -> None:
@@ -189,7 +198,7 @@ class Tables(Protocol):
     # Names
 
     def find_marked(self, unless: Unless) -> JobId | None:
-        """Return the job to use instead: the oldest unfinished one with this mark, else the latest done in time."""
+        """Return the job to use instead: the latest with this mark done in time, else the oldest unfinished one."""
         ...
 
     def find_request(self, request: str) -> JobId | None:
@@ -236,4 +245,30 @@ class Tables(Protocol):
 
     def set_limit(self, name: str, rule: Rule | None) -> None:
         """Set or remove a limit."""
+        ...
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        """Return these tasks, or all, by name; those that are unknown are left out."""
+        ...
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        """Store what tasks say of themselves, in place of what they said before."""
+        ...
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        """Forget these tasks."""
+        ...
+
+    def clocks(self) -> dict[str, float]:
+        """Return where the clocks stand, by name."""
+        ...
+
+    def set_clock(self, name: str, now: float) -> None:
+        """Set a clock."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything: jobs and all that belongs to them, sessions, limits, tasks, clocks."""
         ...

@@ -176,6 +176,8 @@ class Crew:
         if self._next_look <= now:
             self._next_look = now + LOOK_EVERY
             self._look_for_strays()
+            if not self._guard.lives():
+                self._replace_guard()
         wanted = self._wanted()
         if len(self._hands) > wanted and (idle := [hand for hand in self._hands if not (hand.flights or hand.doom)]):
             idle[-1].kill(Doom(0, "it was one child too many"))
@@ -200,6 +202,12 @@ class Crew:
         for pid in self._strays - strays:
             self._guard.remove(pid)
         self._strays = strays
+
+    def _replace_guard(self) -> None:
+        self._guard.close()
+        self._guard = Guard(self._directory)
+        for pid in (*self._strays, *(hand.process.pid for hand in self._hands)):
+            self._guard.add(pid)
 
     def _wanted(self) -> int:
         """Return how many children there should be: one more while a suspect waits too long for an idle one."""

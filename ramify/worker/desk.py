@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -59,9 +60,15 @@ class Desk:
     """Takes reports, hands them to the store as outcomes, and brings claims that are ready to run."""
 
     def __init__(
-        self, store: Store, queues: tuple[str, ...], tasks: tuple[str, ...], running: Callable[[], Collection[JobId]]
+        self,
+        store: Store,
+        queues: tuple[str, ...],
+        tasks: tuple[str, ...],
+        running: Callable[[], Collection[JobId]],
+        ended: Counter[State] | None = None,
     ) -> None:
         self.store = store
+        self.ended = ended if ended is not None else Counter()
         self._running = running
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
@@ -131,6 +138,7 @@ class Desk:
         reply = self.store.exchange(self.session, outcomes, want)
         self._unsure = False
         del self.outcomes[: len(outcomes)]
+        self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
         self.more, self.due_in = reply.more, reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)

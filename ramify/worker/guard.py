@@ -3,7 +3,8 @@ and removes the worker's temporary directory. If it is frozen, or stuck in a cal
 jobs may be somebody else's, the guard ends these too.
 
 The kernel stops the children when their supervisor dies, so that what is under them can still be found from them. What
-has lost its parent is the supervisor's own child (see `Orphans`), which tells the guard of it.
+has lost its parent is the supervisor's own child (see `Orphans`), which tells the guard of it. A guard that dies is
+replaced.
 """
 
 import os
@@ -39,6 +40,15 @@ class Guard:
         if self.pid == 0:
             _keep_watch(reading, os.fsencode(directory))
         os.close(reading)
+
+    def lives(self) -> bool:
+        """Tell whether there still is one, where there can be."""
+        if not self.pid:
+            return True
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
 
     def add(self, pid: int) -> None:
         """Watch this process, its group and whatever is under it."""

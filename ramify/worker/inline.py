@@ -54,7 +54,7 @@ class Inline:
     """A session in which this process claims jobs and runs them itself; a thread keeps its lease."""
 
     def __init__(self, store: Store, tasks: Tasks, queues: Sequence[str] = ("default",)) -> None:
-        self._desk = Desk(store, tuple(queues), tasks.modules, lambda: self._running)
+        self._desk = Desk(store, tuple(queues), tuple(sorted(tasks.names())), lambda: self._running)
         self._want = Want(1, tuple(queues), tasks.names() | {PLAN})
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance)
         self._running: list[str] = []

@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
@@ -22,7 +23,7 @@ from types import FrameType
 from typing import Final
 
 from ramify.errors import BadTask, Lost, StoreDown
-from ramify.model import Want
+from ramify.model import State, Want
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
@@ -58,6 +59,8 @@ class Worker:
         self._children, self._queues = children, tuple(queues)
         self._fresh, self._grace, self._burst = multiprocessing, grace, burst
         self._stops = 0
+        self.ended: Counter[State] = Counter()
+        """How many jobs ended how in this worker's hands, groups among them."""
         self._near: socket.socket
         self._far: socket.socket | None = None
         self._next_beat = self._next_adopt = self._next_poll = 0.0
@@ -81,7 +84,7 @@ class Worker:
         self._far.setblocking(False)
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
-        self._desk = Desk(self._store, self._queues, self._tasks.served(), self._crew.jobs)
+        self._desk = Desk(self._store, self._queues, tuple(sorted(names)), self._crew.jobs, self.ended)
         try:
             with self._signals():
                 self._crew.check_time()

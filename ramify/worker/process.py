@@ -181,8 +181,7 @@ def settle_in(supervisor: int) -> None:
     """Make this process a child as it should be: own group, dies with its supervisor, leaves signals to it."""
     with suppress(OSError):
         os.setpgid(0, 0)
-    # Not SIGKILL: what is under a dead process cannot be found any more, and would live on.
-    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP", 0))
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
     if _LINUX:
         # A child that has been woken does not push aside the supervisor, which is about to send it more.
         with suppress(OSError):
@@ -194,6 +193,15 @@ def settle_in(supervisor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for name in SECRETS:
         os.environ.pop(name, None)
+
+
+def leave_to_guard() -> None:
+    """Let the kernel stop this process when its supervisor dies, and no longer kill it: its guard does that.
+
+    What is under a dead process cannot be found any more, and would live on. Called before the first job, when there is
+    nothing yet: by then the guard knows of this process.
+    """
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP", 0))
 
 
 class Orphans:

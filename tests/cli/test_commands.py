@@ -1,12 +1,19 @@
 """What all commands share: help, version, mistakes, addresses of stores."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 import ramify
+import ramify.model
 from tests.cli.conftest import Command, run
 
 UNKNOWN = "01m7y2n3t4fngr08tmpk90tv5s"
-COMMANDS = ["worker", "run", "info", "tree", "result", "cancel", "retry", "doctor"]
+COMMANDS = [
+    *["worker", "run", "enqueue", "info", "jobs", "tree", "explain", "result", "release", "cancel", "retry", "requeue"],
+    *["empty", "suspend", "resume", "limit", "doctor"],
+]
 
 
 def test_the_version_is_that_of_the_package(ask: Command) -> None:
@@ -37,14 +44,33 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["frob"], "No such command 'frob'; see `ramify --help`"),
         (["tree"], "Missing argument 'ID'; see `ramify tree --help`"),
         (["info", "--bad"], "No such option: --bad; see `ramify info --help`"),
+        (["jbos"], "No such command 'jbos'. Did you mean 'jobs'? See `ramify --help`"),
+        (["enqueue", "chores:double", "-1"], "No such option: -1; put -- before arguments that begin with a dash; see"),
+        (["enqueue", "double"], "'double' does not name a function"),
+        (
+            ["enqueue", "chores:double", "1", "--delay", "soon"],
+            "'soon' is not a length of time; write 90, 90s, 5m, 2h or 1d",
+        ),
+        (["enqueue", "chores:double", "1", "x=2"], "chores:double(x: int) -> int: multiple values for argument 'x'"),
+        (["enqueue", "chores:double", "x=1", "x=2"], "argument 'x' is given twice"),
+        (["enqueue", "chores:dubble", "1"], "did you mean chores:double?"),
+        (["enqueue", "chores:double", "1", "--dir", "nix"], "Directory 'nix' does not exist"),
+        (["enqueue", "chores:double", "1", "--url", "memory:"], "a memory: store lives in one process only"),
+        (["jobs", "--state", "faild"], "there is no state 'faild'; did you mean 'failed'? There are held, waiting"),
+        (["retry"], "name jobs by their ids, or all that failed by --all or --queue NAME, one or the other"),
+        (["limit", "gpu", "3"], "'gpu' cannot be limited"),
+        (["limit", "all", "few"], "a limit on all is a number of running jobs or 'none', not 'few'"),
         (["info"], "there is no store at sqlite:///ramify.db yet; --url names another, `ramify run` makes one"),
         (["info", "--url", "memory:"], "a memory: store lives in one process only"),
         (["info", "--url", "pg://x"], "'pg://x' is not the address of a store; use sqlite:///path/to/file.db"),
         (["info", "--url", "sqlite:///chores.py"], "chores.py is not an SQLite database; name another file"),
     ],
 )
-def test_a_mistake_is_one_line(ask: Command, arguments: list[str], message: str) -> None:
+def test_a_mistake_is_one_line(place: Path, ask: Command, arguments: list[str], message: str) -> None:
     """A mistake ends a command with status 2 and one line that says what is wrong and what to do."""
+    if arguments[:1] != ["info"]:
+        ramify.Ramify("sqlite:///ramify.db").close()
+
     reply = ask(*arguments)
 
     assert (reply.code, reply.out) == (2, "")
@@ -53,7 +79,7 @@ def test_a_mistake_is_one_line(ask: Command, arguments: list[str], message: str)
     assert reply.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["tree", "result", "cancel", "retry"])
+@pytest.mark.parametrize("command", ["tree", "result", "cancel", "retry", "requeue", "release", "explain"])
 def test_an_unknown_job_is_named(app: ramify.Ramify, ask: Command, command: str) -> None:
     """A command for a job that is not there says so and does nothing."""
     known = app.enqueue("tests.face.tasks:double", 1)
@@ -98,3 +124,23 @@ def test_a_reader_may_stop_reading(app: ramify.Ramify) -> None:
         said = process.stderr.read()
 
     assert said == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *["info", "jobs", "suspend", "resume", "limit", "doctor"],
+        *["tree ID", "explain ID", "cancel ID", "retry ID", "release ID", "retry --all", "empty default"],
+        "enqueue chores:double 1",
+    ],
+)
+def test_whatever_prints_speaks_json(app: ramify.Ramify, ask: Command, command: str) -> None:
+    """With `--json` stdout holds objects, each on a line of its own, and nothing else."""
+    known = app.enqueue(ramify.job("tests.face.tasks:double", 1).options(label="\x1b[31mred"))
+    app.store.limit("queue:mail", ramify.model.Rule(3))
+
+    reply = ask(*command.replace("ID", known.id).split(), "--json")
+
+    assert "\x1b" not in reply.out
+    assert reply.out.count("\n") == 1
+    assert all(isinstance(json.loads(line), dict) for line in reply.out.splitlines())

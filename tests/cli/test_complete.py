@@ -40,6 +40,7 @@ def test_commands_and_options_are_completed() -> None:
     assert complete("worker", "--mul") == ["--multiprocessing"]
 
 
+@pytest.mark.slow
 def test_ids_that_fit_the_command_are_completed(app: Ramify) -> None:
     """A job that may be cancelled for `cancel`, one that may be retried for `retry`, the newest first."""
     bad = app.enqueue(boom, "x")
@@ -55,6 +56,7 @@ def test_ids_that_fit_the_command_are_completed(app: Ramify) -> None:
     assert complete("tree", "--url", "sqlite:///nowhere.db", "") == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_bash_completes_when_tab_is_pressed(app: Ramify) -> None:
     """The script that `--show-completion` prints makes a real bash complete a line, which then runs."""
@@ -68,7 +70,7 @@ def test_bash_completes_when_tab_is_pressed(app: Ramify) -> None:
         dimensions=(24, 200),
     )
 
-    shell.sendline("source <(ramify --show-completion bash) && echo rea''dy")
+    shell.sendline("source <(ramify --show-completion) && echo rea''dy")
     shell.expect("ready")
     shell.send("ramify tre\t")
     shell.expect("ramify tree ")

@@ -7,7 +7,7 @@ from ramify import Ramify
 from ramify.model import Session
 from tests.cli.conftest import Command
 
-WORKER = Session("w", "host", 0, ("default",), ("chores", "old:name"))
+WORKER = Session("w", "host", 0, ("default",), ("chores:double",))
 
 
 def test_without_workers_it_is_not_healthy(app: Ramify, ask: Command) -> None:
@@ -26,10 +26,9 @@ def test_without_workers_it_is_not_healthy(app: Ramify, ask: Command) -> None:
 
 
 def test_with_workers_that_know_what_is_to_be_done_it_is(app: Ramify, ask: Command) -> None:
-    """Status 0; a task is known by its module, or by the name that it had before."""
+    """Status 0."""
     app.store.enter(WORKER)
     app.enqueue("chores:double", 1)
-    app.enqueue("old:name", 1)
 
     assert ask("health").code == 0
     assert ask("health", "--workers", "2").code == 1

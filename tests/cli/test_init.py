@@ -1,14 +1,14 @@
 """`ramify init`: from an empty directory to jobs that ran."""
 
-import re
-import shlex
+import shutil
+import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from ramify import Ramify
-from tests.cli.conftest import Command, run, start
-from tests.cli.test_run import wait_until
+from tests.cli.conftest import Command, environment, run
 
 
 @pytest.fixture
@@ -45,19 +45,33 @@ def test_what_init_writes_runs(empty: Path) -> None:
         assert total.result() == len((empty / "tasks.py").read_text().splitlines())
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_three_commands_are_enough(empty: Path) -> None:
-    """`init`, and what it prints, typed as it stands; the worker is stopped when the jobs are done."""
-    pytest.importorskip("ramify.cli.enqueue", reason="there is no `ramify enqueue` yet")
-    enqueue, worker = [shlex.split(line)[1:] for line in run("init").out.splitlines()[1:]]
-
-    id = run(*enqueue).out.strip()
-    with start(*worker) as process, Ramify() as app:
-        try:
-            wait_until(lambda: app.job(id).state == "done")
-        finally:
-            process.terminate()
-
-    assert re.fullmatch(r"\w{26}", id)
+    """`init`, and then what it prints, typed in a terminal: the worker runs the job until Ctrl-C."""
+    shell = pexpect.spawn(
+        "bash",
+        ["--norc", "--noprofile"],
+        env=environment(PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin", TERM="dumb", PS1="$ "),
+        encoding="utf-8",
+        timeout=20,
+        dimensions=(24, 200),
+    )
+    shell.sendline("ramify init")
+    shell.expect(r"now begin with\s+(ramify enqueue [\w:]+)\s+(ramify worker)\s")
+    enqueue, worker = shell.match.groups()
+    shell.sendline(enqueue)
+    shell.expect(r"\s(01\w{24})\s")
+    id = shell.match[1]
+    shell.sendline(worker)
+    shell.expect("Ctrl-C stops it")
+    with Ramify() as app:
+        assert app.job(id).result(timeout=20) == "1 files"
+    shell.sendintr()
+    shell.expect_exact("$ ")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+    shell.close()
 
 
 def test_init_overwrites_nothing(empty: Path) -> None:

@@ -3,12 +3,17 @@
 import json
 import re
 import sqlite3
+from typing import Any
+
+import pytest
 
 from ramify import Ramify, group, job
-from ramify.model import Session
+from ramify.model import Ended, Failure, Page, Session, State, Want, Which
 from ramify.picture.draw import draw_tree
-from ramify.picture.fold import read_tree
+from ramify.picture.fold import READ, read_tree
+from ramify.stores.protocol import SLICE
 from ramify.stores.read import read_row
+from ramify.stores.sqlite import Sqlite
 from tests.cli.conftest import Command
 from tests.face.tasks import boom, double, total
 
@@ -158,15 +163,54 @@ def test_a_line_that_is_too_long_loses_its_name_but_not_its_id(app: Ramify) -> N
     assert line.plain.endswith(f"…  {tree.id}")
 
 
-def test_a_picture_looks_at_a_part_of_a_large_group(app: Ramify) -> None:
-    """With a limit the first children are read, the others counted, and those asked for are shown all the same."""
-    tree = app.enqueue(group(*(job(double, n) for n in range(3000))))
-    last = read_row(app.store, tree.children[-1].id)
+def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gains the number of jobs, or of edges, that each read brings into this process."""
+    read: list[int] = []
+    for name in ("jobs", "edges", "results"):
+        bring = getattr(Sqlite, name)
 
-    root = read_tree(app.store, read_row(app.store, tree.id), 1, {last.id: last}, most=1000)
+        def counted(*args: Any, bring: Any = bring, **more: Any) -> Any:
+            found = bring(*args, **more)
+            read.append(len(found))
+            return found
 
-    assert [(branch.name, branch.n) for branch in root.children] == [("double", 1000), ("double", 1)]
-    assert root.more == 2000
+        monkeypatch.setattr(Sqlite, name, counted)
+    return read
+
+
+@pytest.mark.slow
+def test_very_many_siblings_are_counted_by_the_store(app: Ramify, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many children a job has, few rows are read; some that failed are named all the same."""
+    tree = app.enqueue(group(*(job(double, n).options(label=f"no {n}") for n in range(READ + 5)), job(boom, "no")))
+    app.store.enter(Session("s"))
+    claims = app.store.exchange("s", [], Want(n=READ + 6)).claims
+    ended = [Ended(claim.row.id, 1, State.DONE) for claim in claims[: READ + 5]]
+    broken = Ended(claims[-1].row.id, 1, State.FAILED, failure=Failure("error", "it is broken"))
+    app.store.exchange("s", [*ended[3:], broken], Want())
+    read = count_rows(monkeypatch)
+
+    lines = draw_tree(app.store, read_tree(app.store, read_row(app.store, tree.id), 6), 100)
+
+    assert shape("\n".join(line.plain for line in lines)) == [
+        "waiting   group",
+        "├─ failed    boom",
+        "│     it is broken",
+        f"├─ done      double × {READ + 2:,}",
+        "├─ running   no 0",
+        "├─ running   no 1",
+        "└─ running   no 2",
+    ]
+    assert sum(read) <= SLICE + 30
+
+
+def test_what_is_asked_for_has_a_line_among_very_many(app: Ramify) -> None:
+    """The picture of a running tree counts what it does not show."""
+    tree = app.enqueue(group(*(job(double, n) for n in range(READ + 1))))
+    last = read_row(app.store, max(row.id for row in app.store.jobs(Which(under=tree.id), Page(size=1, newest=True))))
+
+    root = read_tree(app.store, read_row(app.store, tree.id), 1, {last.id: last})
+
+    assert [(branch.name, branch.n) for branch in root.children] == [("double", 1), ("double", READ)]
 
 
 def test_a_result_is_json(app: Ramify, ask: Command) -> None:

@@ -49,6 +49,17 @@ def test_a_failure_is_told_and_counts() -> None:
     assert "failed: ValueError: no \\x1b[31m such thing" in reply.err.splitlines()[-1]
 
 
+def test_other_jobs_that_may_run_meanwhile_are_mentioned() -> None:
+    """The worker is one like any other, so it says that it does not stop at this tree."""
+    with Ramify("sqlite:///ramify.db") as app:
+        app.enqueue("chores:double", 1)
+        app.enqueue("elsewhere:paint", 1)
+
+    reply = run("run", write({"jobs": [call("double", 1), call("double", 2)]}), "-n", "1")
+
+    assert "note: 1 other ready job of these modules may run meanwhile\n" in reply.err
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [

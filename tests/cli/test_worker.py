@@ -39,7 +39,18 @@ def test_a_burst_runs_what_there_is_and_ends(chores: Ramify) -> None:
     reply = run("worker", "chores", "--burst", "-n", "1")
 
     assert (reply.code, reply.out) == (0, "")
+    assert reply.err.splitlines()[-1] == "1 done"
     assert stored.result(timeout=0) == 42
+
+
+def test_a_burst_says_how_its_jobs_ended(chores: Ramify) -> None:
+    """Status 1 if one did not end done; groups are counted too, and nothing to run is no mistake."""
+    chores.enqueue({"jobs": [{"func": "chores:double", "args": 1}, {"func": "chores:boom"}]})
+
+    first, second = run("worker", "chores", "--burst", "-n", "1"), run("worker", "chores", "--burst", "-n", "1")
+
+    assert (first.code, first.out, first.err.splitlines()[-1]) == (1, "", "1 done, 2 failed")
+    assert (second.code, second.err.splitlines()[-1]) == (0, "there was nothing to run")
 
 
 def test_queues_are_served_as_they_are_named(chores: Ramify) -> None:

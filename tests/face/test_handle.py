@@ -264,7 +264,7 @@ def test_who_was_cancelled_first_is_named(app: Ramify) -> None:
 
 def test_a_tree_past_its_limit_is_timed_out(app: Ramify) -> None:
     """`TimedOut` is a `JobCancelled` and a `TimeoutError`; every job of the tree tells it."""
-    root = app.enqueue(group(group(job(double, 1)), timeout=0))
+    root = app.enqueue(group(group(job(double, 1)), timeout=1e-6))
     app.worker(children=1, burst=True).run()
 
     with pytest.raises(TimedOut, match=r"time limit .*unfinished: .*tasks:double"):

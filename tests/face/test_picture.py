@@ -1,6 +1,8 @@
 """`job.draw()`, `job.mermaid()` and what a notebook shows: bounded, folded, escaped."""
 
 import re
+import subprocess
+import sys
 from html import unescape
 
 import pytest
@@ -108,3 +110,10 @@ def test_a_job_that_is_gone_has_no_picture(app: Ramify) -> None:
 
     assert gone._repr_html_() is None
     assert repr(gone) == f"<job {gone.id}>"
+
+
+def test_a_program_that_draws_nothing_does_not_load_what_draws() -> None:
+    """`import ramify` stays small."""
+    ask = "import sys, ramify; print('rich' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout == "False\n"

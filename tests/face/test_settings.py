@@ -125,6 +125,7 @@ def test_a_wrong_setting_elsewhere_is_named_too(here: Path) -> None:
         ({"RAMIFY_TASKS": ","}, {}, "$RAMIFY_TASKS: tasks is a list of modules"),
         ({}, {"children": 5000}, "children is a number from 1 to 1024 or 'auto', not 5000"),
         ({}, {"config": "nowhere.toml"}, "nowhere.toml: No such file"),
+        ({}, {"config": "../nowhere.py"}, "--config ../nowhere.py: a module is imported from the working directory"),
         ({}, {"config": "nowhere"}, f"--config nowhere: there is no module 'nowhere'; searched: {here}"),
     ]:
         with pytest.raises(BadSettings) as told:
@@ -190,3 +191,11 @@ def test_an_app_and_its_worker_take_the_settings(here: Path, monkeypatch: pytest
         app.worker(queues=["default"]).run()
         assert other.result(timeout=0) == 6
     assert (here / "mine.db").exists()
+
+
+def test_check_names_an_open_door(here: Path) -> None:
+    """`app.check()`, and so every worker that starts, says that a server wants no password."""
+    with Ramify("memory:") as app:
+        app.url = "redis://emm.com:6387/0"
+
+        assert [wrong for wrong in app.check() if "names no password" in wrong] == app.check()[:1]

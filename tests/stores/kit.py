@@ -37,6 +37,7 @@ from ramify.model import (
     Snapshot,
     State,
     Step,
+    Unless,
     Value,
     Verb,
     Want,
@@ -244,6 +245,13 @@ class Desk:
         """Return edges from stored jobs into a job, as needs are."""
         edges = [Edge(self.ids[label], -n, self.ids[before], Kind.AFTER) for n, before in enumerate(befores, 1)]
         return Batch(edges=edges, into=self.ids[label])
+
+    def need(self, label: str, need: str, unless: Unless) -> Batch:
+        """Return what a worker adds for a job that needs another: that one, with the mark, unless there is one."""
+        node = leaf(need, marks=(unless.mark,), unless=unless)
+        batch = self.batch(node)
+        batch.into, batch.edges = self.ids[label], [Edge(self.ids[label], -1, self.ids[need], Kind.AFTER)]
+        return batch
 
     def again(self, label: str, delay: float = 0.0, charge: str = Charge.TRY) -> Again:
         """Return the report of a claimed job that is tried again."""

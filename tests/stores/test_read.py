@@ -30,6 +30,7 @@ def some(desk: Desk) -> Desk:
         (Which(roots=True), "old new held"),
         (Which(ended_before=1_000_005.0), "o1 o2 old"),
         (Which(ended_before=1_000_000.0), ""),
+        (Which(under="f" * 26), ""),
         (Which(roots=True, states=frozenset({State.HELD})), "held"),
     ],
 )
@@ -44,6 +45,7 @@ def test_jobs_are_selected_by_id_and_tree(some: Desk) -> None:
 
     assert [some.labels[row.id] for row in some.store.jobs(Which(ids=ids))] == ["o1", "n1"]
     assert [some.labels[row.id] for row in some.store.jobs(Which(tree=some.ids["held"]))] == ["h1", "held"]
+    assert [some.labels[row.id] for row in some.store.jobs(Which(under=some.ids["held"]))] == ["h1"]
 
 
 @pytest.mark.parametrize("newest", [False, True])
@@ -66,6 +68,12 @@ def test_counts_are_those_of_the_rows(some: Desk) -> None:
     states = {"done": 1, "failed": 2, "running": 1, "ready": 1, "scheduled": 1, "waiting": 1, "held": 2}
     assert states == store.counts(Which(), "state")
     assert store.counts(Which(), "queue") == {"default": 8, "night": 1}
+    assert store.counts(Which(states=frozenset({State.RUNNING})), "queue state") == {"default running": 1}
+    assert store.counts(Which(under=some.ids["new"]), "task state") == {
+        "m:n1 ready": 1,
+        "m:n1 running": 1,
+        "m:n3 scheduled": 1,
+    }
     assert store.counts(Which(tree=some.ids["new"]), "task") == {"": 1, "m:n1": 2, "m:n3": 1}
 
 

@@ -23,13 +23,6 @@ def test_a_beat_renews_the_lease(desk: Desk, clock: Clock) -> None:
         desk.store.beat("other", [])
 
 
-def test_a_session_past_its_lease_is_not_shown(desk: Desk, clock: Clock) -> None:
-    """Who has not been heard for a lease does not count as alive, also if nobody is there to declare it dead."""
-    clock.advance(LEASE + 1)
-
-    assert desk.store.info().sessions == []
-
-
 def test_a_beat_brings_cancels(desk: Desk) -> None:
     """A heartbeat names our running jobs that are to be cancelled, and nobody else's."""
     desk.enter("other")

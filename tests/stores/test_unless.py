@@ -1,5 +1,8 @@
 """Freshness and uniqueness: a row that is not added because an earlier job stands for it."""
 
+import pytest
+
+from ramify.errors import NotFound
 from ramify.model import State, Unless, Verb
 from tests.stores.kit import Clock, Desk, leaf, tree
 
@@ -42,17 +45,102 @@ def test_a_job_that_was_not_done_is_never_fresh(desk: Desk) -> None:
     assert desk.add(leaf("second", unless=Unless("red", 60.0))) == {}
 
 
-def test_the_oldest_unfinished_then_the_latest_done_is_used(desk: Desk, clock: Clock) -> None:
-    """Of several jobs with the mark, the one that will be ready first is taken, else the freshest."""
+def test_the_latest_done_then_the_oldest_unfinished_is_used(desk: Desk, clock: Clock) -> None:
+    """Of several jobs with the mark, the freshest is taken; if none is fresh, the one that should end first."""
     for name in ("one", "two"):
         desk.add(leaf(name, marks=("red",)))
         clock.advance(1.0)
         desk.work()
-    done = desk.add(leaf("a", unless=Unless("red", 60.0)))
     desk.add(leaf("three", marks=("red",)))
     desk.add(leaf("four", marks=("red",)))
 
+    done = desk.add(leaf("a", unless=Unless("red", 60.0)))
+    clock.advance(60.1)
+
     assert (done, desk.add(leaf("b", unless=Unless("red", 60.0)))) == ({"a": "two"}, {"b": "three"})
+
+
+def test_a_required_job_must_be_there(desk: Desk, clock: Clock) -> None:
+    """A row that may only be replaced is never stored: without an earlier job the batch is refused, whole."""
+    desk.add(leaf("first", marks=("red",)))
+    found = desk.add(leaf("second", unless=Unless("red", required=True)))
+    desk.run("first", state=State.FAILED)
+
+    with pytest.raises(NotFound, match="no job of m:third with these arguments"):
+        desk.add(tree("new", leaf("third", unless=Unless("red", 60.0, required=True)), leaf("other")))
+
+    assert (found, desk.states()) == ({"second": "first"}, {"first": "failed"})
+
+
+def test_a_report_that_needs_a_required_job_is_refused(desk: Desk) -> None:
+    """The same for what a running job adds; it still runs, and may say how it ends."""
+    desk.add(leaf("user"))
+    desk.claim()
+
+    reply = desk.exchange(desk.grown("user", desk.need("user", "first", Unless("red", required=True)), "run"))
+
+    assert "bad" == reply.refused[desk.ids["user"]].kind
+    assert desk.states() == {"user": "running"}
+
+
+def test_a_need_is_a_tree_of_its_own(desk: Desk) -> None:
+    """What a job needs stands beside its tree: a hold or cancel of who asked first does not reach it."""
+    desk.add(tree("top", leaf("user")))
+    desk.claim()
+    desk.start(Verb.HOLD, "top")
+
+    reply = desk.exchange(desk.grown("user", desk.need("user", "first", Unless("red")), "run"))
+    desk.move(Verb.CANCEL, "top")
+
+    assert reply.refused == {}
+    assert (desk.state("first"), desk.state("user"), desk.row("first").tree) == (
+        "ready",
+        "cancelled",
+        desk.ids["first"],
+    )
+
+
+def test_a_retried_job_is_not_held_to_the_needs_of_its_last_try(desk: Desk) -> None:
+    """Whose need failed is skipped; retried it runs again, to ask anew, though the need still is as it was."""
+    desk.add(leaf("user"))
+    desk.claim()
+    desk.exchange(desk.grown("user", desk.need("user", "first", Unless("red")), "run"))
+    desk.run("first", state=State.FAILED)
+    desk.work()
+    skipped = desk.state("user")
+
+    desk.move(Verb.RETRY, "user")
+
+    assert (skipped, desk.state("first"), desk.claim()) == ("skipped", "failed", ["user"])
+    assert not desk.claims["user"].row.grown
+
+
+def test_a_need_that_is_still_awaited_may_fail_after_a_retry(desk: Desk) -> None:
+    """The same for a job that was cancelled while it waited for its need."""
+    desk.add(leaf("user"))
+    desk.claim()
+    desk.exchange(desk.grown("user", desk.need("user", "first", Unless("red")), "run"))
+    desk.move(Verb.CANCEL, "user")
+    desk.move(Verb.RETRY, "user")
+    waits = desk.state("user")
+
+    desk.run("first", state=State.FAILED)
+
+    assert (waits, desk.claim()) == ("waiting", ["user"])
+
+
+def test_what_a_retried_need_made_skipped_comes_back(desk: Desk) -> None:
+    """Who retries the need instead brings back all that were skipped because of it."""
+    desk.add(leaf("user"))
+    desk.claim()
+    desk.exchange(desk.grown("user", desk.need("user", "first", Unless("red")), "run"))
+    desk.run("first", state=State.FAILED)
+    desk.work()
+
+    desk.move(Verb.RETRY, "first")
+    desk.run("first")
+
+    assert desk.claim() == ["user"]
 
 
 def test_marks_are_compared_whole(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from ramify.model import Verb, Which
 from ramify.stores.read import UNFINISHED
+from ramify.worker.process import children_of
 from tests.worker.conftest import Place, call
 from tests.worker.test_worker import is_alive, shared, start_process, until
 
@@ -42,3 +44,39 @@ def test_t13_a_dead_supervisor_leaves_nothing(shared: Place, tmp_path: Path) -> 
 
         shared.store.move(Which(states=UNFINISHED), Verb.CANCEL)  # or the next one would run them again
     print(f"{TIMES} supervisors killed; the last of what they left was gone after {slowest:.2f} s at most")
+
+
+def test_a_dead_guard_is_replaced(shared: Place, tmp_path: Path) -> None:
+    """If the guard is killed before the supervisor is, another one has taken its place."""
+    path = tmp_path / "pids"
+    shared.add(call("scatter", str(path)))
+    process = start_process(shared.url)
+    until(path.exists)
+    started = [int(word) for word in path.read_text().split()]
+    [guard] = [pid for pid in children_of(process.pid) if "ramify-" not in _files_of(pid) and pid not in started][:1]
+
+    os.kill(guard, signal.SIGKILL)
+    until(lambda: guard not in children_of(process.pid))
+    time.sleep(1.5)  # what has lost its parent is told to the new one within a second
+    process.kill()
+    process.wait()
+
+    until(lambda: not any(map(is_alive, started)), 2)
+
+
+def _files_of(pid: int) -> str:
+    """Return what the process has mapped: a child has the board that it shares with its supervisor."""
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_a_child_without_a_job_dies_with_its_supervisor(shared: Place) -> None:
+    """Nothing is left of a supervisor that is killed as it starts."""
+    for n in range(3):
+        process = start_process(shared.url)
+        until(lambda: len(children_of(process.pid)) > n)  # noqa: B023
+        children = children_of(process.pid)
+
+        process.kill()
+        process.wait()
+
+        until(lambda: not any(map(is_alive, children)), 2)  # noqa: B023

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
+from ramify.declared import Declaration
 from ramify.model import (
     Edge,
     Info,
@@ -74,15 +75,21 @@ class Memory(Engine):
     def counts(self, which: Which, by: str) -> dict[str, int]:
         counts: dict[str, int] = {}
         for row in self.jobs(which, Page(size=-1)):
-            key = {"state": _shown_state(row), "queue": row.lane.queue, "task": row.lane.task or ""}[by]
+            words = {"state": _shown_state(row), "queue": row.lane.queue, "task": row.lane.task or ""}
+            key = " ".join(words[word] for word in by.split(" "))
             counts[key] = counts.get(key, 0) + 1
         return counts
 
     def info(self) -> Info:
         with self._lock:
             tables = self._tables
-            sessions = [session for session, lease in tables.sessions.values() if lease >= tables.now()]
-            return Info(sessions, tables.limits(), len(tables.work), {"store": "memory"})
+            sessions = [session for session, _ in tables.sessions.values()]
+            lost = [known.id for known, lease in tables.sessions.values() if lease < tables.now()]
+            return Info(sessions, tables.limits(), tables.clocks(), len(tables.work), {"store": "memory"}, lost)
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        with self._lock:
+            return self._tables.tasks(names)
 
     def snapshot(self) -> Snapshot:
         with self._lock:

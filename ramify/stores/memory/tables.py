@@ -1,15 +1,18 @@
 """Tables in dictionaries, with the indexes that a database would keep."""
 
+import math
 import sys
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
 
+from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
     ENDED,
+    UNDONE,
     Batch,
     Claim,
     Edge,
@@ -30,6 +33,7 @@ from ramify.model import (
     Unless,
     Value,
     Verb,
+    When,
     Which,
     Work,
 )
@@ -56,6 +60,8 @@ class MemoryTables:
         self.sessions: dict[SessionId, tuple[Session, float]] = {}
         self.dead: dict[SessionId, Session] = {}
         self._limits: dict[str, Rule] = {}
+        self._tasks: dict[str, Declaration] = {}
+        self._clocks: dict[str, float] = {}
         self._ready: dict[Lane, list[tuple[int, JobId, JobId]]] = {}
         self._ends: list[tuple[JobId, JobId]] = []
         self._running: set[JobId] = set()
@@ -68,7 +74,11 @@ class MemoryTables:
         return [copy(self.by_id[id]) for id in ids if id in self.by_id]
 
     def select(self, which: Which, page: Page) -> list[Row]:
-        ids = sorted(self.by_id if which.ids is None else set(which.ids) & self.by_id.keys(), reverse=page.newest)
+        wanted = self.by_id.keys() if which.ids is None else set(which.ids) & self.by_id.keys()
+        if which.under is not None:
+            edges = (self.edges_by_place[which.under, place] for place in self.into.get(which.under, ()))
+            wanted = {edge.before for edge in edges if edge.kind is Kind.CHILD} & wanted
+        ids = sorted(wanted, reverse=page.newest)
         if page.after is not None:
             ids = [id for id in ids if (id < page.after if page.newest else id > page.after)]
         rows = [row for id in ids if _matches(row := self.by_id[id], which)]
@@ -156,6 +166,11 @@ class MemoryTables:
             id: [after for after, _ in self.out.get(id, ()) if self.by_id[after].state is not State.DONE] for id in ids
         }
 
+    def forgive(self, job: JobId) -> None:
+        for edge in (self.edges_by_place[job, place] for place in self.into.get(job, ())):
+            if edge.kind is Kind.AFTER and (edge.verdict is None or edge.verdict in UNDONE):
+                edge.when = When.ENDED
+
     def reopen(self, edges: Sequence[Edge]) -> None:
         for edge in edges:
             self.edges_by_place[edge.after, edge.place].verdict = None
@@ -242,6 +257,12 @@ class MemoryTables:
                 counts[row.lane] = counts.get(row.lane, 0) + 1
         return counts
 
+    def running_on(self, host: str) -> list[Candidate]:
+        here = {id for id, (session, _) in self.sessions.items() if session.host == host}
+        here |= {id for id, session in self.dead.items() if session.host == host}
+        rows = [self.by_id[id] for id in self._running if self.by_id[id].session in here]
+        return [(-row.priority, row.tree, row.id, row.lane) for row in rows if not row.doomed]
+
     def wake_due(self, n: int) -> None:
         now = self.now()
         for _, id in [due for due in self._due[:n] if due[0] <= now]:
@@ -292,12 +313,9 @@ class MemoryTables:
 
     def find_marked(self, unless: Unless) -> JobId | None:
         rows = [self.by_id[id] for id in self.marks.get(unless.mark, ())]
-        unfinished = [row.id for row in rows if row.state not in ENDED]
-        if unfinished or unless.within is None:
-            return min(unfinished, default=None)
-        since = self.now() - unless.within
+        since = math.inf if unless.within is None else self.now() - unless.within
         done = [(row.ended, row.id) for row in rows if row.state is State.DONE and row.ended and row.ended >= since]
-        return max(done)[1] if done else None
+        return max(done)[1] if done else min((row.id for row in rows if row.state not in ENDED), default=None)
 
     def find_request(self, request: str) -> JobId | None:
         return self.requests.get(request)
@@ -347,6 +365,28 @@ class MemoryTables:
         self._limits.pop(name, None)
         if rule is not None:
             self._limits[name] = rule
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        wanted = self._tasks if names is None else set(names) & self._tasks.keys()
+        return [self._tasks[name] for name in sorted(wanted)]
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        self._tasks |= {task.name: task for task in tasks}
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._tasks.pop(name, None)
+
+    def clocks(self) -> dict[str, float]:
+        return dict(sorted(self._clocks.items()))
+
+    def set_clock(self, name: str, now: float) -> None:
+        self._clocks[name] = now
+
+    def reset(self) -> None:
+        self.__init__(self.now)  # type: ignore[misc]
 
     # Indexes: what can be claimed, what runs, what is due, what is held
 

@@ -66,7 +66,7 @@ class File:
 
     def _prepare(self) -> None:
         self.connection.execute("PRAGMA busy_timeout = 10000")
-        self.connection.execute("PRAGMA cache_size = -65536")
+        self.connection.execute("PRAGMA cache_size = -16384")
         self._version()  # refuses a foreign database before anything is made beside it
         self._queue = self._open_queue()
         self._migrate()

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.model import Claim, Edge, Failure, Kind, Lane, Payload, Policy, Result, Row, State, Step, Value, When, Work
 from ramify.model import Verb as WorkVerb
 
@@ -16,6 +17,7 @@ _WHENS: Final = {when.value: when for when in When}
 _PLAIN_POLICY: Final = Policy()
 _policy_decoder = msgspec.json.Decoder(Policy)
 _failure_decoder = msgspec.json.Decoder(Failure)
+_task_decoder = msgspec.json.Decoder(Declaration)
 _slots_decoder = msgspec.json.Decoder(list[list[str | int]])
 _encode = msgspec.json.Encoder().encode
 
@@ -109,3 +111,8 @@ def read_work(v: Values) -> Work:
     """Return an entry of the worklist."""
     job, verb, cursor, origin = v
     return Work(job, WorkVerb(verb), cursor, origin)
+
+
+def read_task(about: str) -> Declaration:
+    """Return what a task was declared to be."""
+    return _task_decoder.decode(about)

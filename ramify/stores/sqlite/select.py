@@ -12,6 +12,12 @@ KEYS = {
     "state": f"SELECT {SHOWN_STATE}, count(*) FROM job WHERE {{}} GROUP BY 1",
     "queue": "SELECT l.queue, count(*) FROM job JOIN lane l ON l.id = lane WHERE {} GROUP BY 1",
     "task": "SELECT coalesce(l.task, ''), count(*) FROM job JOIN lane l ON l.id = lane WHERE {} GROUP BY 1",
+    "queue state": f"""SELECT l.queue || ' ' || shown, sum(n) FROM
+        (SELECT lane, {SHOWN_STATE} AS shown, count(*) AS n FROM job WHERE {{}} GROUP BY 1, 2)
+        JOIN lane l ON l.id = lane GROUP BY 1""",
+    "task state": f"""SELECT coalesce(l.task, '') || ' ' || shown, sum(n) FROM
+        (SELECT lane, {SHOWN_STATE} AS shown, count(*) AS n FROM job WHERE {{}} GROUP BY 1, 2)
+        JOIN lane l ON l.id = lane GROUP BY 1""",
 }
 
 
@@ -54,6 +60,9 @@ def _condition(which: Which) -> tuple[str, list[Any]]:
     if which.tree is not None:
         parts.append("(job.id = ? OR tree = ? AND parent IS NOT NULL)")
         values += [which.tree, which.tree]
+    if which.under is not None:
+        parts.append("job.id IN (SELECT before FROM edge WHERE after = ? AND kind = 'child')")
+        values.append(which.under)
     if which.roots:
         parts.append("parent IS NULL")
     if which.ended_before is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.model import Edge, Info, JobId, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
@@ -104,6 +105,7 @@ class Sqlite(Engine):
 
     def info(self) -> Info:
         with self._file.reading() as connection:
+            sessions = self._tables.sessions()
             [length] = connection.execute(SQL["work.count"]).fetchone()
             facts = {
                 "store": "sqlite",
@@ -111,7 +113,13 @@ class Sqlite(Engine):
                 "durability": self.durability,
                 "sqlite": sqlite3.sqlite_version,
             }
-            return Info(self._tables.alive(), self._tables.limits(), length, facts)
+            lost = [session.id for session, gone in sessions if gone]
+            known = [session for session, _ in sessions]
+            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost)
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
+        with self._file.reading():
+            return self._tables.tasks(names)
 
     def snapshot(self) -> Snapshot:
         with self._file.reading() as connection:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
 from ramify.model import (
@@ -39,6 +40,8 @@ from ramify.stores.tables import Place
 LOWEST: Final = -(1 << 62)
 FIRST: Final[Place] = ("", LOWEST)
 LAST: Final[Place] = ("~", 0)
+
+_to_json = msgspec.json.Encoder().encode
 
 
 class SqliteTables:
@@ -114,7 +117,8 @@ class SqliteTables:
         takes = {edge.after for edge in arrival.edges if edge.slots}
         payloads = [(row.id, batch.payloads[row.id]) for row in arrival.rows if row.id in batch.payloads]
         self._tell_all("add.payload", [columns.payload_values(id, payload, id in takes) for id, payload in payloads])
-        self._tell_all("add.edge", map(columns.edge_values, arrival.edges))
+        if arrival.edges:
+            self._tell_all("add.edge", map(columns.edge_values, arrival.edges))
         if batch.marks:
             own = {row.id for row in arrival.rows}
             self._tell_all("add.mark", [(m, id) for id, marks in batch.marks.items() if id in own for m in marks])
@@ -152,6 +156,9 @@ class SqliteTables:
         for before, after in self._ask("edges.successors", _ids(ids)):
             found[before].append(after)
         return found
+
+    def forgive(self, job: JobId) -> None:
+        self._tell("edges.forgive", job)
 
     def reopen(self, edges: Sequence[Edge]) -> None:
         self._tell_all("edges.reopen", [(edge.after, edge.place) for edge in edges])
@@ -239,6 +246,10 @@ class SqliteTables:
         lanes = self.refresh_lanes()
         return {lanes[lane]: n for lane, n in self._ask("claim.running")}
 
+    def running_on(self, host: str) -> list[Candidate]:
+        lanes = self.refresh_lanes()
+        return [(priority, tree, id, lanes[lane]) for priority, tree, id, lane in self._ask("claim.running on", host)]
+
     def wake_due(self, n: int) -> None:
         self._tell("claim.due", self.now(), n)
 
@@ -283,10 +294,10 @@ class SqliteTables:
     # Names
 
     def find_marked(self, unless: Unless) -> JobId | None:
-        found: JobId | None = self._one("names.unfinished", unless.mark)
-        if found is None and unless.within is not None:
+        found: JobId | None = None
+        if unless.within is not None:
             found = self._one("names.done since", unless.mark, self.now() - unless.within)
-        return found
+        return found or self._one("names.unfinished", unless.mark)
 
     def find_request(self, request: str) -> JobId | None:
         found: JobId | None = self._one("names.request", request)
@@ -309,23 +320,21 @@ class SqliteTables:
         return bool(self._ask("session.alive", session))
 
     def bury(self, session: SessionId | None) -> None:
+        for known, gone in self.sessions():
+            if known.id == session or (session is None and gone):
+                self._tell("session.bury", known.id)
+                self._lifelines.drop(known.id)
+
+    def sessions(self) -> list[tuple[Session, bool]]:
+        """Return the sessions that were not declared dead, each with whether it is."""
+        found: list[tuple[Session, bool]] = []
         for id, about, boot, lease, dead in self._ask("session.all"):
-            if not dead and (id == session or (session is None and self._is_gone(id, about, boot, lease))):
-                self._tell("session.bury", id)
-                self._lifelines.drop(id)
-
-    def alive(self) -> list[Session]:
-        """Return the sessions that nobody would declare dead now."""
-        return [
-            msgspec.json.decode(about, type=Session)
-            for id, about, boot, lease, dead in self._ask("session.all")
-            if not (dead or self._is_gone(id, about, boot, lease))
-        ]
-
-    def _is_gone(self, session: SessionId, about: str, boot: str, lease: float) -> bool:
-        if lease < self._lease_clock() or boot != self._boot:
-            return True
-        return self._lifelines.is_cut(session, msgspec.json.decode(about, type=Session).pid)
+            if dead:
+                continue
+            known = msgspec.json.decode(about, type=Session)
+            gone = lease < self._lease_clock() or boot != self._boot or self._lifelines.is_cut(id, known.pid)
+            found.append((known, gone))
+        return found
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", n)]
@@ -341,13 +350,36 @@ class SqliteTables:
         return [id for (id,) in self._ask("session.overdue", self.now(), n)]
 
     def limits(self) -> dict[str, Rule]:
-        return {name: Rule(n) for name, n in self._ask("names.limits")}
+        return {name: Rule(n, until) for name, n, until in self._ask("names.limits")}
 
     def set_limit(self, name: str, rule: Rule | None) -> None:
         if rule is None:
             self._tell("names.drop limit", name)
         else:
-            self._tell("names.set limit", name, rule.n)
+            self._tell("names.set limit", name, rule.n, rule.until)
+
+    # Tasks and clocks
+
+    def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
+        found = self._ask("task.all") if names is None else self._ask("task.these", _to_json(list(names)).decode())
+        return [columns.read_task(about) for (about,) in found]
+
+    def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
+        self._tell_all("task.keep", [(task.name, _to_json(task).decode()) for task in tasks])
+
+    def forget_tasks(self, names: Sequence[str]) -> None:
+        self._tell("task.forget", _to_json(list(names)).decode())
+
+    def clocks(self) -> dict[str, float]:
+        return dict(self._ask("task.clocks"))
+
+    def set_clock(self, name: str, now: float) -> None:
+        self._tell("task.set clock", name, now)
+
+    def reset(self) -> None:
+        for (table,) in self._ask("task.tables"):
+            self._connection.execute(f"DELETE FROM {table}")
+        self.forget_lanes()
 
 
 def _ids(ids: Iterable[JobId]) -> str:

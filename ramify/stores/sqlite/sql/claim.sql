@@ -11,6 +11,11 @@ ORDER BY priority DESC, tree, id LIMIT ?
 --: running
 SELECT lane, count(*) FROM job WHERE state = 'running' AND step = 'run' AND bads = 0 GROUP BY lane
 
+--: running on
+SELECT -j.priority, j.tree, j.id, j.lane
+FROM session s CROSS JOIN job j ON j.session = s.id AND j.state = 'running'
+WHERE json_extract(s.about, '$.host') = ? AND j.step = 'run' AND j.bads = 0
+
 --: start
 UPDATE job SET state = 'running', session = ?, attempt = attempt + 1,
     started = CASE WHEN step = 'run' AND bads = 0 THEN ? ELSE started END

@@ -41,3 +41,6 @@ WHERE s.state <> 'done' ORDER BY e.before, e.after, e.place
 
 --: reopen
 UPDATE edge SET verdict = NULL WHERE after = ? AND place = ?
+
+--: forgive
+UPDATE edge SET asks = 'ended' WHERE after = ? AND kind = 'after' AND (verdict IS NULL OR verdict <> 'done')

@@ -15,10 +15,11 @@ SELECT job FROM request WHERE request = ?
 INSERT INTO request (request, job) VALUES (?, ?)
 
 --: limits
-SELECT name, n FROM rule ORDER BY name
+SELECT name, n, until FROM rule ORDER BY name
 
 --: set limit
-INSERT INTO rule (name, n) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET n = excluded.n
+INSERT INTO rule (name, n, until) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET n = excluded.n, until = excluded.until
 
 --: drop limit
 DELETE FROM rule WHERE name = ?
