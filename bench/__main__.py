@@ -3,9 +3,16 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, measure, peers, start
+from bench import add, drain, graphs, limits, look, measure, peers, start
 
-BENCHES = {"drain": drain.run, "add": add.run, "start": start.run, "graphs": graphs.run}
+BENCHES = {
+    "drain": drain.run,
+    "add": add.run,
+    "start": start.run,
+    "graphs": graphs.run,
+    "limits": limits.run,
+    "look": look.run,
+}
 
 
 def _rounded(value: object) -> object:

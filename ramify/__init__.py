@@ -29,7 +29,8 @@ from ramify.errors import (
     WouldDeadlock,
 )
 from ramify.handle import Job
-from ramify.model import Failure, Retry, State
+from ramify.model import Failure, Retry, State, Unique
+from ramify.need import needs, same
 from ramify.node import Node
 from ramify.task import task
 
@@ -65,10 +66,13 @@ __all__ = [
     "StoreFull",
     "TimedOut",
     "TooLarge",
+    "Unique",
     "WouldDeadlock",
     "current",
     "group",
     "job",
+    "needs",
+    "same",
     "series",
     "task",
 ]

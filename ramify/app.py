@@ -11,13 +11,15 @@ from types import ModuleType, TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from ramify import project
-from ramify.build import Given, job
+from ramify.build import Given, group, job, spread
 from ramify.completed import Completed
+from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.handle import Job
 from ramify.ids import is_id, make_ids
+from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
@@ -50,6 +52,7 @@ class Ramify:
         self.url = self.settings.url
         self.store: Store = open_store(self.url)
         self.tasks = Tasks(self.settings.tasks)
+        self._known = Known(self.store, self.tasks.modules)
         self._claimed: list[Claimed] = []
 
     @overload
@@ -81,8 +84,10 @@ class Ramify:
         as all arguments of a function are the function's. Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue`
         naming the mistake and where it is.
         """
-        node = _read(what, args, kwargs)
-        batch = plan(sketch([node]), make_ids)
+        node = self._spread(_read(what, args, kwargs))
+        flats = sketch([node])
+        self._known.prepare(flats)
+        batch = plan(flats, make_ids)
         if not isinstance(what, str) and not callable(what):
             batch.request = kwargs.get("request")
         self._refuse_main(batch)
@@ -140,10 +145,12 @@ class Ramify:
         multiprocessing: bool | None = None,
         grace: float | None = None,
         burst: bool | None = None,
+        units: int | None = None,
     ) -> Worker:
         """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left.
 
         What is not said here is as the settings say: by default a process for each CPU, and the queue `default`.
+        `units` are those of this host: the jobs that all its workers run together take no more.
         """
         settings = self.settings
         return Worker(
@@ -154,6 +161,7 @@ class Ramify:
             multiprocessing=settings.multiprocessing if multiprocessing is None else multiprocessing,
             grace=settings.grace if grace is None else grace,
             burst=settings.burst if burst is None else burst,
+            units=units,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
@@ -176,14 +184,25 @@ class Ramify:
         return Job(self.store, claimed.id, execute=claimed.execute)
 
     def check(self) -> list[str]:
-        """Return what is wrong, in sentences: an open door, modules without tasks, jobs that cannot run here."""
+        """Return what is wrong, in sentences: an open door, modules without tasks, needs that cannot be met, and jobs
+        that this program cannot run.
+        """
         names = self.tasks.names()
         wrong = [warning] if (warning := find_open_door(self.url)) else []
         wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
                 wrong.append(f"{n} ready {'job' if n == 1 else 'jobs'} of {task}, which is not served here")
-        return wrong
+        return wrong + find_wrong(self.store, self.tasks)
+
+    def deploy(self, *, reset: bool = False) -> list[str]:
+        """Write what the tasks of this app say of themselves into the store; jobs stay. With `reset`, first forget
+        everything there: jobs, limits, tasks.
+
+        Return what is wrong with them, in sentences. Raise `Cycle` if they need each other, `BadNode` if a need asks
+        for an argument that there is not; then nothing was done.
+        """
+        return deploy(self.store, self.tasks, reset)
 
     def purge(self, *, older_than: float | timedelta) -> int:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
@@ -215,6 +234,30 @@ class Ramify:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.close)
+
+    def _spread(self, node: AnyNode) -> AnyNode:
+        """Return the jobs of one whose function is not here, if an argument is "ALL" and its task was so deployed."""
+        if node.task is None or node.function is not None or node.children:
+            return node
+        task = self._known.find(node.task)
+        if task is None or not task.fan_out:
+            return node
+        names, kwargs = [parameter.name for parameter in task.parameters], dict(node.kwargs or {})
+        picks = spread(task.fan_out, task.parameters, {**dict(zip(names, node.args, strict=False)), **kwargs})
+        if picks == [{}]:
+            return node
+        return group(
+            *(
+                Node[Any](
+                    node.task,
+                    tuple(picked.get(at, value) for at, value in zip(names, node.args, strict=False)),
+                    {name: picked.get(name, value) for name, value in kwargs.items()},
+                    (),
+                    node.how,
+                )
+                for picked in picks
+            )
+        )
 
     def _refuse_main(self, batch: Batch) -> None:
         """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""

@@ -4,13 +4,15 @@ What a node means is decided in `graph/`, its options are read in `node.py`. The
 argument is a value, or the node or job that will return one of that type.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
-from ramify.errors import BadNode, BadTask
+from ramify.declared import Parameter
+from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.node import AnyNode, Node, Ref
-from ramify.task import check_arguments, describe
+from ramify.task import Call, check_arguments, look_up
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,6 +22,9 @@ C = TypeVar("C")
 D = TypeVar("D")
 E = TypeVar("E")
 Given: TypeAlias = A | Node[A] | Ref[A]
+
+ALL: Final = "ALL"
+"""As argument of a task with `fan_out`: one job for each value that the parameter allows."""
 
 
 @overload
@@ -149,16 +154,42 @@ def job(fn: str, /, *args: object, **kwargs: object) -> Node[Any]: ...
 def job(fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Node[Any]:
     """Describe one call of a function. A node or job as argument means: run after it, and hand over its result.
 
-    A text names the function as "module:function"; then the arguments are checked where it runs. Raise `BadTask` if
-    no worker could find the function, `BadArguments` if the arguments do not fit its signature.
+    A text names the function as "module:function"; if it is not imported here, what was deployed of it is asked when
+    the job is stored. Raise `BadTask` if no worker could find the function, `BadArguments` if the arguments do not fit.
     """
     try:
-        call = describe(fn)
+        call = look_up(fn)
     except TypeError:  # not hashable, so certainly not a function
         raise BadTask(f"{fn!r} is not a function with a name") from None
-    if kwargs or not call.least <= len(args) <= call.most:
+    if call.fan_out and any(type(value) is str and value == ALL for value in (*args, *kwargs.values())):
+        return _fan_out(call, args, kwargs)
+    if kwargs or call.choices or not call.least <= len(args) <= call.most:
         check_arguments(call, args, kwargs)
     return Node(call.name, args, kwargs or None, (), call.how, call.function)
+
+
+def spread(
+    fan_out: Sequence[str], choices: Iterable[Parameter], values: Mapping[str, object]
+) -> list[dict[str, object]]:
+    """Return what to put in place of "ALL" in these arguments: one dictionary for each combination of values."""
+    allowed = {each.name: each.allowed or () for each in choices}
+    names = [name for name in fan_out if name in allowed and type(values.get(name)) is str and values[name] == ALL]
+    return [dict(zip(names, picked, strict=True)) for picked in itertools.product(*(allowed[name] for name in names))]
+
+
+def _fan_out(call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Node[Any]:
+    assert call.signature is not None
+    try:
+        bound = call.signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise BadArguments(f"{call.name}{call.signature}: {error}") from None
+    nodes = []
+    picks = spread(call.fan_out, call.choices, bound.arguments)
+    for picked in picks:
+        bound.arguments |= picked
+        check_arguments(call, bound.args, bound.kwargs)
+        nodes.append(Node[Any](call.name, bound.args, bound.kwargs or None, (), call.how, call.function))
+    return group(*nodes) if picks != [{}] else nodes[0]
 
 
 @overload

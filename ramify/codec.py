@@ -4,7 +4,9 @@ msgspec knows dataclasses, datetime, UUID, Decimal, Enum and bytes; paths are ad
 silence (nan, infinity) or cannot hold is refused with the place where it stands.
 """
 
+import contextlib
 import functools
+import inspect
 import math
 import pathlib
 import typing
@@ -105,8 +107,12 @@ def annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
     """
     try:
         hints = typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError, SyntaxError):  # known to type checkers only: the values stay plain
+    except (NameError, TypeError, AttributeError, SyntaxError):
         hints = {}
+        for name, hint in inspect.get_annotations(function).items():
+            # One by one: a value among them is no type, and what only type checkers know leaves its argument plain.
+            with contextlib.suppress(NameError, TypeError, AttributeError, SyntaxError):
+                hints[name] = eval(hint, getattr(function, "__globals__", {})) if isinstance(hint, str) else hint
     return hints
 
 

@@ -21,9 +21,6 @@ from ramify.stores.read import UNFINISHED, name_row, read_edges, read_row, read_
 LOOKED_AT: Final = 100
 """So many of the jobs that one waits for are looked at, and so many jobs in each step further down."""
 
-FAR: Final = 1000
-"""Steps down: nobody's tree is as deep."""
-
 NAMED: Final = 5
 BUILT_IN: Final = "ramify:"
 
@@ -44,7 +41,7 @@ class Reason(Struct, frozen=True):
     @property
     def obstacle(self) -> bool:
         """Whether somebody must do something, as the job would stay where it is for ever."""
-        return bool(self.command) and self.kind not in {"done", "ready"}
+        return bool(self.command) or self.kind == "unknown"
 
     def __str__(self) -> str:
         return f"{self.text}\n  ramify {shlex.join(self.command)}" if self.command else self.text
@@ -71,6 +68,15 @@ def spell(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def spell_moment(when: float) -> str:
+    """Return a time as people say it here: without the day if that is today."""
+    try:
+        then = time.localtime(when)
+    except (OverflowError, ValueError, OSError):  # years with more digits than a clock knows
+        return "the end of time"
+    return time.strftime("%H:%M:%S" if then[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S", then)
 
 
 def _explain_end(store: Store, row: Row) -> Reason:
@@ -105,7 +111,7 @@ class _Search:
         """Return the nearest obstacle, else what goes on in the first job that it waits for."""
         first: Reason | None = None
         level, seen = [row], {row.id}
-        for _ in range(FAR):
+        while level:
             further: list[Row] = []
             for each in level:
                 reason = self._explain_here(each)
@@ -120,8 +126,6 @@ class _Search:
                 else:
                     first = first or reason
             level = further[:LOOKED_AT]
-            if not level:
-                break
         if first is not None:
             return _waiting_for(row, first)
         text = f"{name_row(row)} waits for what the store still has to pass on"
@@ -135,7 +139,8 @@ class _Search:
         if row.state is State.RUNNING:
             return self._explain_running(row)
         if row.hold is not None:
-            by = " by " + name_row(read_rows(self.store, [row.hold])[row.hold]) if row.hold != row.id else ""
+            gate = read_rows(self.store, [row.hold]).get(row.hold, row)
+            by = f" by {name_row(gate)}" if gate is not row and gate.id != row.id else ""
             return Reason("held", f"{name} is held{by}", row.hold, ("release", row.hold))
         if row.bads and not row.cancelled:
             return self._explain_doomed(row)
@@ -174,8 +179,7 @@ class _Search:
 
     def _explain_ready(self, row: Row) -> Reason:
         if row.due is not None and row.due > self.now:
-            at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.due))
-            text = f"{name_row(row)} is due in {spell(row.due - self.now)}, at {at}"
+            text = f"{name_row(row)} is due in {spell(row.due - self.now)}, at {spell_moment(row.due)}"
             failure = read_failure(self.store, row.id) if row.tries else None
             return Reason("due", text + (f"; its last try ended with {say(failure)}" if failure else ""), row.id)
         return self._explain_limit(row) or self._explain_workers(row)
@@ -186,7 +190,7 @@ class _Search:
             if scope not in limits:
                 continue
             if (rule := self.limits.get(SUSPENDED + scope)) is not None:
-                until = f" until {time.strftime('%H:%M:%S', time.localtime(rule.until))}" if rule.until else ""
+                until = f" until {spell_moment(rule.until)}" if rule.until is not None else ""
                 kind, _, name = scope.partition(":")
                 command = ("resume", *((f"--{kind}", name) if name else ()))
                 what = f"{kind} {name}" if name else "everything"

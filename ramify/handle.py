@@ -15,7 +15,8 @@ from ramify.explain import Reason, explain
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
-from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Verb, When, Which
+from ramify.known import Known
+from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Step, Verb, When, Which
 from ramify.node import AnyNode, Ref
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
@@ -122,7 +123,8 @@ class Job(Ref[T_co], Generic[T_co]):
         Return those that made it so but lie in other trees: they are left alone, and may be retried themselves.
         """
         row = self._row()
-        others = self._find_outside(row)
+        asks_anew = row.grown and row.step is Step.RUN  # its needs, which lie in trees of their own
+        others = [] if asks_anew else self._find_outside(row)
         self._move(Verb.RETRY)
         return [Job(self._store, id) for id in others]
 
@@ -132,9 +134,12 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
+        known = Known(self._store)
         while True:
             row = self._require_held()
-            batch = plan(sketch(nodes), make_ids, read_into(self._store, row))
+            flats = sketch(nodes)
+            known.prepare(flats)
+            batch = plan(flats, make_ids, read_into(self._store, row))
             try:
                 aliases = self._store.add(batch)
             except Changed:  # somebody else added in between

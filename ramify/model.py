@@ -156,6 +156,16 @@ class Retry(Struct, frozen=True):
     on: tuple[str, ...] = ()
 
 
+class Unique(Struct, frozen=True, omit_defaults=True):
+    """What must not be there twice: an unfinished job of the task with the same arguments (those named `by`; None:
+    all), or with the same `key`; with `within`, also one that was done in that time.
+    """
+
+    by: tuple[str, ...] | None = None
+    key: str | None = None
+    within: float | str | None = None
+
+
 class Policy(Struct, frozen=True, omit_defaults=True):
     """What a worker must know to run a job; stored beside its arguments, opaque to stores.
 
@@ -244,7 +254,8 @@ class Value(Struct, frozen=True):
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):
-    """Why a job did not end `done`. `kind` is error, timeout, crashed, arguments, result, limit or cause."""
+    """Why a job did not end `done`. `kind` is error, timeout, crashed, arguments, result, needs,
+    late, limit or cause."""
 
     kind: str
     message: str

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from ramify.codec import Blank
 from ramify.errors import BadNode
-from ramify.model import JobId, Policy, Retry, Unless, When
+from ramify.model import JobId, Policy, Retry, Unique, Unless, When
+from ramify.span import read_span
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -52,6 +53,7 @@ class Options(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: float | None = None
     marks: tuple[str, ...] = ()
     unless: Unless | None = None
+    unique: Unique | None = None
     policy: Policy = Policy()
 
 
@@ -92,17 +94,19 @@ class Node(Blank, Generic[T_co]):
         blocking: bool | None = None,
         barrier: bool | None = None,
         hold: "bool | JobId | Ref[Any] | None" = None,
-        delay: float | timedelta | None = None,
+        delay: float | str | timedelta | None = None,
         at: float | datetime | None = None,
         priority: int | None = None,
         queue: str | None = None,
         label: str | None = None,
         slot: str | None = None,
         units: int | None = None,
-        timeout: float | timedelta | None = None,
+        timeout: float | str | timedelta | None = None,
         retry: int | Retry | None = None,
         fail: Literal["finish", "fast"] | None = None,
         repeatable: bool | None = None,
+        unique: "bool | str | Sequence[str] | Unique | None" = None,
+        start_before: "float | datetime | timedelta | None" = None,
     ) -> "Node[T_co]":
         """Return a copy with these options; what is not given stays, and `after` adds to what was there.
 
@@ -110,6 +114,8 @@ class Node(Blank, Generic[T_co]):
         for all earlier ones. `hold` keeps the job until it (or the gate named here) is released. `delay` and
         `timeout` are seconds, `at` is a date or seconds since 1970; the `timeout` of a node with children is that of
         its whole subtree. A higher `priority` goes first. At most as many jobs of one `slot` run as its limit says.
+        `unique` makes an unfinished job with the same arguments (those named, or the same key) stand for this one.
+        What nobody has begun at `start_before`, a time or a span from now on, is skipped.
         Raise `BadNode` naming the option that is wrong.
         """
         how, changes = self.how, dict[str, Any]()
@@ -128,7 +134,7 @@ class Node(Blank, Generic[T_co]):
         if (delay if delay is not None else how.delay) is not None and (at if at is not None else how.at) is not None:
             raise BadNode("a job has a delay or a time, not both: give `delay` or `at`")
         if delay is not None:
-            changes["delay"] = _read_seconds("delay", delay, least=0)
+            changes["delay"] = read_span("delay", delay, least=0)
         if at is not None:
             changes["at"] = _read_seconds("at", at.timestamp() if isinstance(at, datetime) else at)
         if priority is not None:
@@ -139,15 +145,22 @@ class Node(Blank, Generic[T_co]):
             if fail not in {"finish", "fast"}:
                 raise BadNode(f"fail is 'finish' or 'fast', not {fail!r}")
             changes["fast"] = fail == "fast"
-        policy = self._read_policy(timeout, retry, repeatable, changes)
+        if unique is not None:
+            changes["unique"] = _read_unique(unique)
+        policy = self._read_policy(timeout, retry, repeatable, start_before, changes)
         return self.changed(**changes, policy=policy) if policy is not how.policy else self.changed(**changes)
 
     def _read_policy(
-        self, timeout: float | timedelta | None, retry: int | Retry | None, repeatable: bool | None, how: dict[str, Any]
+        self,
+        timeout: float | str | timedelta | None,
+        retry: int | Retry | None,
+        repeatable: bool | None,
+        start_before: float | datetime | timedelta | None,
+        how: dict[str, Any],
     ) -> Policy:
         changes = dict[str, Any]()
         if timeout is not None:
-            seconds = _read_seconds("timeout", timeout, least=0)
+            seconds = read_span("timeout", timeout, least=0)
             if seconds == 0:
                 raise BadNode("timeout is more than 0 seconds; leave it out for a run without limit")
             if self.children or self.task is None:
@@ -155,9 +168,14 @@ class Node(Blank, Generic[T_co]):
             else:
                 changes["timeout"] = seconds
         if retry is not None:
-            changes["retry"] = retry if isinstance(retry, Retry) else Retry(_read_whole("retry", retry, 0, 2**31 - 1))
+            changes["retry"] = _read_retry(retry)
         if repeatable is not None:
             changes["repeatable"] = _expect(bool, "repeatable", repeatable)
+        if isinstance(start_before, timedelta):
+            changes["start_within"] = read_span("start_before", start_before, least=0)
+        elif start_before is not None:
+            at = start_before.timestamp() if isinstance(start_before, datetime) else start_before
+            changes["start_before"] = _read_seconds("start_before", at)
         return msgspec.structs.replace(self.how.policy, **changes) if changes else self.how.policy
 
     def changed(self, **options: Any) -> "Node[T_co]":
@@ -189,12 +207,40 @@ def _read_after(after: Before | Sequence[Before], when: str) -> list[tuple[Befor
 
 
 def _read_seconds(name: str, value: object, least: float = -math.inf) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise BadNode(f"{name} is a number of seconds, not {value!r}")
-    if seconds < least:
-        raise BadNode(f"{name} is at least {least:g} seconds, not {seconds:g}")
-    return float(seconds)
+    if value < least:
+        raise BadNode(f"{name} is at least {least:g}, not {value:g}")
+    return float(value)
+
+
+def _read_retry(retry: object) -> Retry:
+    if not isinstance(retry, Retry):
+        return Retry(_read_whole("retry", retry, 0, 2**31 - 1))
+    _read_whole("retry.times", retry.times, 0, 2**31 - 1)
+    for name in ("backoff", "factor", "longest"):
+        _read_seconds(f"retry.{name}", getattr(retry, name), least=0)
+    if not 0 <= _read_seconds("retry.jitter", retry.jitter) <= 1:
+        raise BadNode(f"retry.jitter is a share from 0 to 1, not {retry.jitter!r}")
+    names: object = retry.on
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise BadNode(f"retry.on names exceptions, as ('ConnectionError',), not {retry.on!r}")
+    return retry
+
+
+def _read_unique(unique: object) -> Unique | None:
+    if unique is False:
+        return None
+    if isinstance(unique, str):
+        return Unique(key=_read_name("unique", unique))
+    if isinstance(unique, list | tuple):
+        return _read_unique(Unique(by=tuple(unique)))
+    if not isinstance(unique, Unique):
+        return Unique() if _expect(bool, "unique", unique) else None
+    if unique.by is not None and not all(isinstance(name, str) for name in unique.by):
+        raise BadNode(f"unique names arguments, as ['customer'], not {unique.by!r}")
+    within = None if unique.within is None else read_span("unique.within", unique.within, least=0)
+    return msgspec.structs.replace(unique, within=within)
 
 
 def _read_whole(name: str, value: object, least: int, most: int) -> int:

@@ -19,7 +19,7 @@ from msgspec import Struct
 from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.model import Retry
 from ramify.node import AnyNode, Node
-from ramify.task import Call, Function, check_arguments, describe
+from ramify.task import Call, Function, check_arguments, look_up
 
 OPTIONS: Final = (
     "at",
@@ -34,7 +34,9 @@ OPTIONS: Final = (
     "repeatable",
     "retry",
     "slot",
+    "start_before",
     "timeout",
+    "unique",
     "units",
 )
 KEYS: Final = frozenset({"jobs", "func", "args", "kwargs", "previousJobArgs", *OPTIONS})
@@ -136,7 +138,7 @@ class _Reader:
     def _build(self, top: _Open) -> AnyNode:
         document, children = top.document, tuple(top.nodes)
         try:
-            call = None if document.get("func") is None else describe(_check_function(document["func"]))
+            call = None if document.get("func") is None else look_up(_check_function(document["func"]))
             node = self._call(document, call, children) if call else self._group(document, children)
             node = _with_options(node, document)
         except (BadNode, BadTask, BadArguments, TypeError, ValueError) as error:
@@ -179,8 +181,9 @@ def _with_options(node: AnyNode, document: Mapping[str, Any]) -> AnyNode:
     given = {name: document[name] for name in OPTIONS if document.get(name) is not None}
     if isinstance(given.get("retry"), Mapping):
         given["retry"] = Retry(**msgspec.structs.asdict(msgspec.convert(given["retry"], _StrictRetry)))
-    if isinstance(given.get("at"), str):
-        given["at"] = datetime.fromisoformat(given["at"])
+    for name in ("at", "start_before"):
+        if isinstance(given.get(name), str):
+            given[name] = datetime.fromisoformat(given[name])
     if given:
         node = node.options(**given)
     if "maxLoop" in document or "sleepTime" in document:

@@ -1,7 +1,7 @@
 """A task is a function with a name, `module:qualname`, by which a worker finds it; `task` gives it options.
 
-There is no registry: nothing is remembered but what stands on the function itself. `build.py` makes nodes from tasks,
-`tasks.py` finds them again.
+Nothing is remembered but what stands on the function itself. `build.py` makes nodes from tasks, `tasks.py` finds them
+again, `deploy.py` writes them into a store.
 """
 
 import functools
@@ -9,26 +9,32 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from types import BuiltinFunctionType, MethodType
-from typing import Any, Final, TypeAlias, TypeVar, overload
+from datetime import datetime, timedelta
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cronsim import CronSim, CronSimError
 from msgspec import Struct
 
-from ramify.errors import BadArguments, BadTask
-from ramify.model import Retry
+from ramify.codec import Blank
+from ramify.declared import NO_TERMS, Declaration, Need, Parameter, Terms
+from ramify.errors import BadArguments, BadNode, BadTask
+from ramify.model import Retry, Unique
 from ramify.node import PLAIN, Node, Options
+from ramify.signature import bind, check_values, read_help, read_parameters
 
 F = TypeVar("F", bound=Callable[..., object])
 Function: TypeAlias = Callable[..., Any]
 
 MARK: Final = "__ramify_options__"
-ALIASES: Final = "__ramify_aliases__"
 _EMPTY: Final = Node[None]("options")
 
 
 class Call(Struct, frozen=True):
-    """What `job` must know of a function: its name, its options, and between how many positional arguments fit."""
+    """What `job` must know of a function: its name, its options, between how many positional arguments fit, and which
+    parameters take certain values only, or "ALL" of them.
+    """
 
     name: str
     how: Options
@@ -36,6 +42,8 @@ class Call(Struct, frozen=True):
     most: float = math.inf
     function: Function | None = None
     signature: inspect.Signature | None = None
+    choices: tuple[Parameter, ...] = ()
+    fan_out: tuple[str, ...] = ()
 
 
 @overload
@@ -47,27 +55,59 @@ def task(
     priority: int | None = None,
     label: str | None = None,
     retry: int | Retry | None = None,
-    timeout: float | timedelta | None = None,
+    timeout: float | str | timedelta | None = None,
+    delay: float | str | timedelta | None = None,
     slot: str | None = None,
     units: int | None = None,
     repeatable: bool | None = None,
+    unique: bool | str | Sequence[str] | Unique | None = None,
+    start_before: timedelta | None = None,
+    limit: int | None = None,
+    needs: Need | str | Function | Sequence[Need | str | Function] = (),
+    fan_out: Sequence[str] = (),
+    cron: str | None = None,
+    tz: str = "UTC",
+    missed: Literal["skip", "last", "all"] = "last",
     aliases: Sequence[str] = (),
 ) -> Callable[[F], F]: ...
-def task(function: F | None = None, /, *, aliases: Sequence[str] = (), **options: Any) -> F | Callable[[F], F]:
+def task(
+    function: F | None = None,
+    /,
+    *,
+    limit: int | None = None,
+    needs: Need | str | Function | Sequence[Need | str | Function] = (),
+    fan_out: Sequence[str] = (),
+    cron: str | None = None,
+    tz: str = "UTC",
+    missed: Literal["skip", "last", "all"] = "last",
+    aliases: Sequence[str] = (),
+    **options: Any,
+) -> F | Callable[[F], F]:
     """Give a function options that hold for all its jobs; it stays callable as it was.
 
-    They are options of a node: `retry` is how often a job that failed is tried again, or a `Retry` with the pauses;
+    Most are options of a node: `retry` is how often a job that failed is tried again, or a `Retry` with the pauses;
     `timeout` is seconds for one run; `repeatable=False` keeps a job from being run twice when its worker dies.
+    `limit` is how many of the task's jobs run at once, over all workers. `needs` are other tasks whose jobs must have
+    been done of late. A parameter named in `fan_out` takes "ALL": one job for each value that it allows. With `cron` a
+    worker adds a job at each of these times in the zone `tz`; of times that were `missed` none, the last, or all.
     `aliases` are names that the function had before: jobs stored under them are run by it.
     """
-    names = _read_aliases(aliases)
     # A mistake in an option is reported where it stands, not where the first job is made.
-    how = _EMPTY.options(**options).how
+    terms = Terms(
+        how=_EMPTY.options(**options).how,
+        needs=_read_needs(needs),
+        limit=_read_limit(limit),
+        fan_out=tuple([fan_out] if isinstance(fan_out, str) else fan_out),
+        cron=_read_cron(cron, tz),
+        tz=tz,
+        missed=_read_missed(missed),
+        aliases=_read_aliases(aliases),
+    )
 
     def mark(function: F) -> F:
+        _check_terms(terms, function)
         try:
-            setattr(function, MARK, how)
-            setattr(function, ALIASES, names)
+            setattr(function, MARK, terms)
         except AttributeError:
             raise BadTask(f"{function!r} takes no options; make it a function of your own") from None
         describe.cache_clear()
@@ -76,10 +116,23 @@ def task(function: F | None = None, /, *, aliases: Sequence[str] = (), **options
     return mark if function is None else mark(function)
 
 
-def aliases_of(function: object) -> tuple[str, ...]:
-    """Return the names that the function had before."""
-    names = getattr(function, ALIASES, ())
-    return names if isinstance(names, tuple) else ()
+def find_function(name: str) -> Function | None:
+    """Return the task of this name if its module is imported here; nothing is imported for it."""
+    module, _, attribute = name.partition(":")
+    function = getattr(sys.modules.get(module), attribute, None)
+    is_it = isinstance(function, FunctionType) and (function.__module__, function.__qualname__) == (module, attribute)
+    return function if is_it else None
+
+
+def terms_of(function: Function) -> Terms:
+    """Return what the decorator of a task says; a function without it says nothing."""
+    terms: Terms = getattr(function, MARK, NO_TERMS)
+    return terms
+
+
+def look_up(what: Function | str) -> Call:
+    """Return what must be known of a task, as `describe`; one that is named is asked itself if it is imported here."""
+    return describe((find_function(read_name(what)) or what) if isinstance(what, str) else what)
 
 
 def _read_aliases(aliases: Sequence[str]) -> tuple[str, ...]:
@@ -94,13 +147,15 @@ def describe(what: Function | str) -> Call:
     if isinstance(what, str):
         return Call(read_name(what), PLAIN)
     name = name_of(what)
-    how = getattr(what, MARK, PLAIN)
+    terms = terms_of(what)
+    how = terms.how
     try:
         signature = inspect.signature(what)
     except (TypeError, ValueError):  # a function that does not tell
         return Call(name, how, function=what)
     least, most = _count_positional(signature)
-    return Call(name, how, least, most, what, signature)
+    choices = tuple(parameter for parameter in read_parameters(what) if parameter.allowed is not None)
+    return Call(name, how, least, most, what, signature, choices, terms.fan_out)
 
 
 def check_arguments(call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -108,9 +163,29 @@ def check_arguments(call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     if call.signature is None:
         return
     try:
-        call.signature.bind(*args, **kwargs)
+        bound = call.signature.bind(*args, **kwargs).arguments
     except TypeError as error:
         raise BadArguments(f"{call.name}{call.signature}: {error}") from None
+    if call.choices:
+        # What is not known yet is checked where it runs.
+        known = {name: value for name, value in bound.items() if not isinstance(value, Blank)}
+        check_values(call.name, call.choices, known)
+
+
+def declare(function: Function) -> Declaration:
+    """Return what a task says of itself, as it is deployed."""
+    terms = terms_of(function)
+    fields = {name: getattr(terms, name) for name in Terms.__struct_fields__}
+    return Declaration(name=name_of(function), parameters=read_parameters(function), help=read_help(function), **fields)
+
+
+def check_call(declaration: Declaration, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise `BadArguments` if the task, which is known by what it declared only, cannot be called so."""
+    values, missing = bind(declaration.name, declaration.parameters, args, kwargs)
+    if missing:
+        raise BadArguments(f"{declaration.name}: missing arguments: {', '.join(missing)}")
+    given = {name: value for name, value in values.items() if not isinstance(value, Blank)}
+    check_values(declaration.name, declaration.parameters, given)
 
 
 def read_name(text: str) -> str:
@@ -166,3 +241,55 @@ def _count_positional(signature: inspect.Signature) -> tuple[float, float]:
             most += 1
             least += parameter.default is parameter.empty
     return least, most
+
+
+def _read_needs(needs: object) -> tuple[Need, ...]:
+    several = needs if isinstance(needs, list | tuple) else [needs]
+    return tuple(need if isinstance(need, Need) else Need(_read_task(need)) for need in several)
+
+
+def _read_task(task: Any) -> str:
+    return read_name(task) if isinstance(task, str) else name_of(task)
+
+
+def _read_limit(limit: object) -> int | None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise BadNode(f"limit is how many jobs may run at once, a whole number, not {limit!r}")
+    return limit
+
+
+def _read_cron(cron: str | None, tz: str) -> str | None:
+    try:
+        zone = ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, TypeError):
+        raise BadNode(f"tz is a time zone, as 'Europe/Berlin', not {tz!r}") from None
+    if cron is not None:
+        try:
+            CronSim(cron, datetime.now(zone))
+        except CronSimError as error:
+            raise BadNode(f"cron is 'minute hour day month weekday', as '0 3 * * *', not {cron!r}: {error}") from None
+    return cron
+
+
+def _read_missed(missed: str) -> Any:
+    if missed not in ("skip", "last", "all"):
+        raise BadNode(f"missed is 'skip', 'last' or 'all', not {missed!r}")
+    return missed
+
+
+def _check_terms(terms: Terms, function: Function) -> None:
+    """Raise if what is said of parameters does not fit the function."""
+    if not (terms.needs or terms.fan_out or terms.cron or (terms.how.unique and terms.how.unique.by)):
+        return
+    parameters = {parameter.name: parameter for parameter in read_parameters(function)}
+    task = getattr(function, "__qualname__", repr(function))
+    open_ended = any(parameter.kind == "others" for parameter in parameters.values())
+    same = [given.name for need in terms.needs for given in need.given if given.same is not None]
+    for name in [*same, *(terms.how.unique.by or () if terms.how.unique else ()), *terms.fan_out]:
+        if name not in parameters and not open_ended:
+            raise BadArguments(f"{task} has no argument {name!r}, which its options name")
+    for name in terms.fan_out:
+        if name not in parameters or parameters[name].allowed is None:
+            raise BadArguments(f"{task}: fan_out needs the values of {name!r}; annotate it with a list or a Literal")
+    if terms.cron and (required := [each.name for each in parameters.values() if each.required]):
+        raise BadArguments(f"{task} runs by itself, so nobody gives it {required[0]!r}; give that a default")

@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
 import ramify
 from ramify.cli.change import cancel, release, retry
+from ramify.cli.deploy import check, deploy
 from ramify.cli.doctor import doctor
 from ramify.cli.empty import empty
 from ramify.cli.enqueue import enqueue
@@ -23,6 +24,7 @@ from ramify.cli.run import run
 from ramify.cli.screen import complain
 from ramify.cli.service import service
 from ramify.cli.suspend import limit, resume, suspend
+from ramify.cli.tasks import tasks
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
@@ -40,30 +42,34 @@ commands: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    init,
-    worker,
-    run,
-    enqueue,
-    info,
-    jobs,
-    tree,
-    explain,
-    result,
-    release,
-    cancel,
-    retry,
-    empty,
-    suspend,
-    resume,
-    limit,
-    health,
-    doctor,
-):
-    commands.command()(command)
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "init": init,
+    "worker": worker,
+    "run": run,
+    "enqueue": enqueue,
+    "info": info,
+    "jobs": jobs,
+    "tree": tree,
+    "explain": explain,
+    "result": result,
+    "release": release,
+    "cancel": cancel,
+    "retry": retry,
+    "requeue": retry,
+    "empty": empty,
+    "suspend": suspend,
+    "resume": resume,
+    "limit": limit,
+    "deploy": deploy,
+    "tasks": tasks,
+    "check": check,
+    "health": health,
+    "doctor": doctor,
+}
+for name, command in COMMANDS.items():
+    commands.command(name, short_help="The same as retry." if name == "requeue" else None)(command)
 commands.add_typer(pool, name="pool")
 commands.add_typer(service, name="service")
-commands.command("requeue", short_help="The same as retry.")(retry)
 
 
 def _show_version(wanted: bool) -> None:

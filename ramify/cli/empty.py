@@ -17,7 +17,7 @@ from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.cli.text import suggest
-from ramify.graph.fit import SUSPENDED
+from ramify.graph.fit import SUSPENDED, unexpired
 from ramify.model import JobId, Page, Row, Rule, State, Step, Verb, Which
 from ramify.picture.words import plain
 from ramify.stores.protocol import SLICE, Store
@@ -76,7 +76,7 @@ def empty(
 def empty_queues(store: Store, queues: Sequence[str]) -> Emptied:
     """Remove what has not begun from these queues. Nothing begins there meanwhile, so that no running job is met."""
     emptied = Emptied()
-    limits = store.info().limits
+    limits = unexpired(store.info().limits, time.time())
     ours = [name for queue in queues if (name := f"{SUSPENDED}queue:{queue}") not in limits]
     try:
         seen: set[JobId] = set()

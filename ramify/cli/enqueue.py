@@ -13,7 +13,7 @@ from ramify.cli.complete import names_of
 from ramify.cli.facts import Json, facts_of, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Directory, Url, find_jobs, import_tasks, look_here, open_any
-from ramify.cli.text import read_duration
+from ramify.cli.text import read_seconds
 from ramify.errors import BadArguments, BadTask
 from ramify.model import When
 from ramify.node import AnyNode
@@ -70,18 +70,21 @@ def enqueue(
     args, kwargs = read_arguments(arguments or ())
     name = read_name(func)
     look_here(directory)
-    node: AnyNode = job(name if by_name else _find(name), *args, **kwargs)
+    function, missing = (name, "") if by_name else _find(name)
+    node: AnyNode = job(function, *args, **kwargs)
     node = node.options(
         queue=queue,
         priority=priority,
         label=label,
-        delay=None if delay is None else read_duration(delay),
+        delay=read_seconds("--delay", delay),
         at=at,
         hold=hold or None,
         retry=retry,
-        timeout=None if timeout is None else read_duration(timeout),
+        timeout=read_seconds("--timeout", timeout),
     )
     with open_any(url) as app:
+        if missing and not app.store.tasks([name]):
+            note(f"note: {missing}; so nothing is checked before it runs")
         if after:
             befores = [app.job(row.id) for row in find_jobs(app, after)]
             node = node.options(after=befores, when=when.value)
@@ -110,16 +113,15 @@ def read_arguments(texts: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
 def _read_value(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return text
 
 
-def _find(name: str) -> Callable[..., Any] | str:
-    """Return the function, or only its name where the module cannot be imported: the producer need not have it."""
+def _find(name: str) -> tuple[Callable[..., Any] | str, str]:
+    """Return the function, or only its name and why the module cannot be imported: the producer need not have it."""
     module = name.partition(":")[0]
     try:
         import_tasks([module])
     except BadTask as error:
-        note(f"note: {error}; so nothing is checked before it runs")
-        return name
-    return Tasks([module]).find(name)
+        return name, str(error)
+    return Tasks([module]).find(name), ""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import typer
+from msgspec import Struct
 
 from ramify.cli.screen import escape_json
 from ramify.model import Row, State
@@ -15,7 +16,7 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, an ob
 SCHEDULED: Final = "scheduled"
 
 
-def print_facts(*objects: Mapping[str, Any]) -> None:
+def print_facts(*objects: Mapping[str, Any] | Struct) -> None:
     """Print each object as JSON on a line of its own, in UTF-8 always."""
     for each in objects:
         sys.stdout.buffer.write(escape_json(msgspec.json.encode(each)) + b"\n")

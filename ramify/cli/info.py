@@ -15,10 +15,10 @@ from rich.text import Text
 
 from ramify.app import Ramify
 from ramify.cli.facts import Json, facts_of, print_facts
-from ramify.cli.screen import out
+from ramify.cli.screen import out, print_page
 from ramify.cli.settings import show_settings
-from ramify.cli.store import Config, Url, look_here, open_existing
-from ramify.cli.suspend import rule_facts, spell_rule
+from ramify.cli.store import Config, NoPager, Url, look_here, open_existing
+from ramify.cli.suspend import limits_of, rule_facts, spell_rule
 from ramify.explain import modules_of, spell
 from ramify.model import Info, Page, Row, Session, State, Which
 from ramify.picture.words import COLOURS, coloured, name_of, plain
@@ -49,6 +49,7 @@ def info(
     settings: Annotated[
         bool, typer.Option("--settings", help="Show the settings instead, and where each came from.")
     ] = False,
+    no_pager: NoPager = False,
     json: Json = False,
     url: Url = None,
     config: Config = None,
@@ -64,7 +65,7 @@ def info(
         return
     with open_existing(url, config) as app:
         if interval is None:
-            _show(_look(app), json)
+            _show(_look(app), json, page=not no_pager)
         elif sys.stdout.isatty() and not json:
             _show_live(app, interval)
         else:
@@ -74,11 +75,11 @@ def info(
                 time.sleep(interval)
 
 
-def _show(look: _Look, json: bool) -> None:
+def _show(look: _Look, json: bool, page: bool = False) -> None:
     if json:
         print_facts(_facts(look))
     else:
-        out().print(_draw(look), soft_wrap=not sys.stdout.isatty())
+        print_page(out(), _draw(look), page=page)
 
 
 def _show_live(app: Ramify, interval: float) -> None:
@@ -105,7 +106,7 @@ def _facts(look: _Look) -> dict[str, Any]:
         "queues": look.counts,
         "trees": [facts_of(row) for row in look.trees],
         "workers": [_worker_facts(session, session.id in lost) for session in _sorted(look.info)],
-        "limits": [rule_facts(name, rule) for name, rule in sorted(look.info.limits.items())],
+        "limits": [rule_facts(name, rule) for name, rule in limits_of(look.info).items()],
         "worklist": look.info.worklist,
         "store": look.info.facts,
     }
@@ -169,9 +170,7 @@ def _draw_workers(facts: Info) -> RenderableType:
 
 
 def _draw_rest(facts: Info) -> list[Text]:
-    now = time.time()
-    limits = [(name, rule) for name, rule in sorted(facts.limits.items()) if rule.until is None or rule.until > now]
-    lines = [plain(spell_rule(name, rule)) for name, rule in limits]
+    lines = [plain(spell_rule(name, rule)) for name, rule in limits_of(facts).items()]
     lines.append(f"worklist: {facts.worklist:,}" if facts.worklist else "worklist: empty")
     lines += [plain(f"{name}: {fact}") for name, fact in sorted(facts.facts.items())]
     return [Text(line) for line in lines]

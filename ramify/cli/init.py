@@ -21,6 +21,7 @@ tasks = ["{module}"]
 # queues = ["default"]      # served in this order
 # children = "auto"         # so many processes run jobs; auto: one a CPU
 # grace = 30                # so many seconds a worker that is told to stop waits for running jobs
+# workers = "auto"          # so many workers `ramify pool` keeps alive
 """
 
 TASKS: Final = '''\
@@ -54,7 +55,10 @@ def survey(folder: str = ".", pattern: str = "*.py") -> str:
 def init(
     module: Annotated[str, typer.Argument(metavar="MODULE", help="The name of the module of tasks.")] = "tasks",
 ) -> None:
-    """Begin a project here: write ramify.toml and a first module of tasks. What is there already is left alone."""
+    """Begin a project: write settings and a first module of tasks.
+
+    That is `ramify.toml` and MODULE.py here; what is there already is left alone.
+    """
     _check_name(module)
     files = {Path("ramify.toml"): SETTINGS.format(module=module), Path(f"{module}.py"): TASKS}
     if there := [str(path) for path in files if path.exists()]:

@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, islice
 from typing import Final
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ramify.picture.words import plain
@@ -42,10 +43,21 @@ def print_lines(console: Console, lines: Iterable[Text], *, page: bool = True) -
     if len(first) < console.height:
         _print_all(console, chain(first, lines))
         return
+    with _pager(console):
+        _print_all(console, chain(first, lines))
+
+
+def print_page(console: Console, what: RenderableType, *, page: bool = True) -> None:
+    """Print tables and the like; with `page`, through `$PAGER` if they do not fit on the screen."""
+    long = page and _has_pager(console) and len(console.render_lines(what, pad=False)) >= console.height
+    with _pager(console) if long else nullcontext():
+        console.print(what, soft_wrap=not console.is_terminal)
+
+
+def _pager(console: Console) -> AbstractContextManager[object]:
     # As Git has it: leave if it fits, keep colours, and what was shown stays on the screen.
     os.environ.setdefault("LESS", "FRX")
-    with console.pager(styles=not console.no_color):
-        _print_all(console, chain(first, lines))
+    return console.pager(styles=not console.no_color)
 
 
 def _has_pager(console: Console) -> bool:

@@ -11,9 +11,10 @@ from ramify.cli.complete import names_of
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
-from ramify.cli.text import read_duration, suggest
-from ramify.graph.fit import DECLARED, SUSPENDED
-from ramify.model import Rule, Which
+from ramify.cli.text import read_seconds, suggest
+from ramify.explain import spell_moment
+from ramify.graph.fit import DECLARED, SUSPENDED, unexpired
+from ramify.model import Info, Rule, Which
 from ramify.picture.words import plain
 
 Queues = Annotated[
@@ -41,7 +42,8 @@ def suspend(
 
     What runs is finished. `ramify resume` lets them start again.
     """
-    until = None if duration is None else time.time() + read_duration(duration)
+    seconds = read_seconds("--duration", duration)
+    until = None if seconds is None else time.time() + seconds
     with open_existing(url) as app:
         for scope in _scopes(queues, tasks):
             app.store.limit(SUSPENDED + scope, Rule(0, until))
@@ -49,7 +51,7 @@ def suspend(
             if json:
                 print_facts(rule_facts(SUSPENDED + scope, Rule(0, until)) | {"running": running})
                 continue
-            ends = f" until {time.strftime('%H:%M:%S', time.localtime(until))}" if until is not None else ""
+            ends = f" until {spell_moment(until)}" if until is not None else ""
             _say(f"{_spell(scope)} is suspended{ends}; {running:,} still running")
             if not _is_known(app, scope):
                 note(f"note: there is no job of {_spell(scope)}{_meant(app, scope)}")
@@ -66,7 +68,7 @@ def resume(
     Without --queue or --task those are all.
     """
     with open_existing(url) as app:
-        suspended = [name.removeprefix(SUSPENDED) for name in app.store.info().limits if name.startswith(SUSPENDED)]
+        suspended = [name.removeprefix(SUSPENDED) for name in limits_of(app.store.info()) if name.startswith(SUSPENDED)]
         for scope in _scopes(queues, tasks) if queues or tasks else suspended or ["all"]:
             app.store.limit(SUSPENDED + scope, None)
             was = scope in suspended
@@ -93,15 +95,20 @@ def limit(
             _check(name)
         if name is not None and n is not None:
             app.store.limit(name, _read_rule(name, n))
-        limits = app.store.info().limits
+        limits = limits_of(app.store.info())
         shown = {key: rule for key, rule in limits.items() if name in {None, rule_facts(key, rule)["scope"]}}
         if json:
             print_facts(*(rule_facts(key, rule) for key, rule in shown.items()))
             return
-        for key, rule in sorted(shown.items()):
+        for key, rule in shown.items():
             _say(spell_rule(key, rule))
         if not shown:
             _say(f"no limit on {name}" if name else "no limits")
+
+
+def limits_of(info: Info) -> dict[str, Rule]:
+    """Return the limits whose time is not over, by name."""
+    return dict(sorted(unexpired(info.limits, time.time()).items()))
 
 
 def rule_facts(name: str, rule: Rule) -> dict[str, Any]:
@@ -114,7 +121,7 @@ def rule_facts(name: str, rule: Rule) -> dict[str, Any]:
 def spell_rule(name: str, rule: Rule) -> str:
     """Return a limit in words."""
     facts = rule_facts(name, rule)
-    until = f" until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(rule.until))}" if rule.until is not None else ""
+    until = f" until {spell_moment(rule.until)}" if rule.until is not None else ""
     if facts["source"] == "suspended":
         return f"{_spell(facts['scope'])} is suspended{until}"
     declared = ", as the task declares" if facts["source"] == "declared" else ""
@@ -122,6 +129,8 @@ def spell_rule(name: str, rule: Rule) -> str:
 
 
 def _scopes(queues: list[str] | None, tasks: list[str] | None) -> list[str]:
+    if not all([*(queues or ()), *(tasks or ())]):
+        raise typer.BadParameter("a queue or task has a name; without --queue and --task all is meant")
     named = [*(f"queue:{queue}" for queue in queues or ()), *(f"task:{task}" for task in tasks or ())]
     return named or ["all"]
 

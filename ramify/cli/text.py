@@ -1,23 +1,19 @@
 """What people type: lengths of time, and names that are nearly right."""
 
 import difflib
-import math
-import re
 from collections.abc import Iterable
-from typing import Final
 
-import typer
-
-SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-LENGTH: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|m|min|h|d|)")
+from ramify.span import read_span
 
 
-def read_duration(text: str) -> float:
-    """Return a length of time in seconds: `90`, `90s`, `1.5m`, `2h`, `1d`."""
-    found = LENGTH.fullmatch(text.strip().lower())
-    if found is None or not math.isfinite(seconds := float(found[1]) * SECONDS[found[2]]):
-        raise typer.BadParameter(f"{text!r} is not a length of time; write 90, 90s, 5m, 2h or 1d")
-    return seconds
+def read_seconds(option: str, text: str | None) -> float | None:
+    """Return a length of time in seconds: `90`, `90s`, `5m`, `1d 12h`. Raise `BadNode` naming the option."""
+    if text is None:
+        return None
+    try:
+        return read_span(option, float(text), 0)
+    except ValueError:
+        return read_span(option, text.strip(), 0)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -49,6 +49,10 @@ def worker(
         str | None,
         typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
     ] = None,
+    units: Annotated[
+        int | None,
+        typer.Option("--units", metavar="N", min=0, help="Units of this host, which its running jobs may not exceed."),
+    ] = None,
     url: Url = None,
     config: Config = None,
     directory: Directory = None,
@@ -80,7 +84,7 @@ def worker(
     import_tasks(served)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     with Ramify(settings.url, tasks=served) as app:
-        tasks = len(app.tasks.names())
+        tasks = len(app.tasks.current())
         if not tasks:
             raise BadTask(f"{', '.join(served)} defines no function that could run")
         note(
@@ -95,6 +99,7 @@ def worker(
             multiprocessing=settings.multiprocessing,
             grace=settings.grace,
             burst=settings.burst,
+            units=units,
         )
         hand.run(manager)
         if settings.burst:

@@ -78,18 +78,9 @@ class Door:
                 f"a pool runs in {directory.absolute()} already (process {other.pid}); "
                 "`ramify pool scale` changes its size, `ramify pool reload` its settings"
             )
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with contextlib.chdir(directory):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(NAME)
-            before = os.umask(0o177)
-            try:
-                listener.bind(NAME)
-            finally:
-                os.umask(before)
-        listener.listen(8)
-        listener.setblocking(False)
-        self._listener = listener
+        # A directory that we may not write to hears no questions; the workers need none.
+        with contextlib.suppress(PermissionError):
+            self._listener = _listen(directory)
 
     def sources(self) -> list[socket.socket]:
         """Return what can be read when somebody asks."""
@@ -122,3 +113,22 @@ class Door:
             self._listener.close()
             with contextlib.suppress(OSError):
                 self._path.unlink()
+
+
+def _listen(directory: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.chdir(directory):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(NAME)
+            before = os.umask(0o177)
+            try:
+                listener.bind(NAME)
+            finally:
+                os.umask(before)
+        listener.listen(8)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,5 +1,6 @@
 """One worker process as its pool sees it: started, heard, told to stop, found dead."""
 
+import itertools
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from ramify.pool.line import Line
 from ramify.pool.log import Lines
 from ramify.worker.process import ask_to_stop, start_apart
 
+_numbers: Final = itertools.count()
 SETTLED: Final = 1.0
 """Where a worker cannot tell that it is ready, it is taken to be so when it has lived for so many seconds."""
 
@@ -25,7 +27,7 @@ class Member:
         self.born = self.heard = monotonic()
         self.ready = False
         self.stop_by: float | None = None
-        self._socket = _bind(directory / f"{self.name}-{monotonic()}"[:90])
+        self._socket = _bind(directory / str(next(_numbers)))
         environment = {**line.environment, "PYTHONUNBUFFERED": "1"}
         environment.pop("NOTIFY_SOCKET", None)
         if self._socket is not None:

@@ -46,6 +46,8 @@ class Crew:
         self.outcomes: list[Outcome] = []
         self.reports: list[tuple[Claim, Report, bool]] = []
         self.progress: dict[JobId, Progress] = {}
+        self.shares_children = True
+        """Whether units are those of this worker's children, so that a job of several keeps others free."""
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
         self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, min(grace, CANCEL_GRACE)
         self._hands: list[Hand] = []
@@ -96,7 +98,7 @@ class Crew:
         now = monotonic()
         for claim in claims:
             task = claim.row.lane.task
-            alone = is_suspect(claim.row) or claim.row.lane.units > 1
+            alone = is_suspect(claim.row) or (self.shares_children and claim.row.lane.units > 1)
             flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task), now)
             if claim.slots:
                 flight.results = {edge.before: results[edge.before] for edge in claim.slots if edge.before in results}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from ramify.ended import say
-from ramify.errors import NotFound, TooLarge
+from ramify.errors import BadArguments, BadTask, NotFound, TooLarge
 from ramify.ids import make_session_id
 from ramify.model import (
     ENDED,
@@ -44,9 +44,12 @@ from ramify.model import (
 )
 from ramify.stores.gather import gather
 from ramify.stores.protocol import SLICE, Store
+from ramify.tasks import Tasks
+from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
 from ramify.worker.decide import decide, decide_loss, end, homes_of
 from ramify.worker.process import clock
+from ramify.worker.trouble import explain
 
 FENCE: Final = 25.0
 """Seconds without a word from the store after which our jobs may be somebody else's."""
@@ -63,12 +66,13 @@ class Desk:
         self,
         store: Store,
         queues: tuple[str, ...],
-        tasks: tuple[str, ...],
+        tasks: Tasks,
         running: Callable[[], Collection[JobId]],
         ended: Counter[State] | None = None,
     ) -> None:
         self.store = store
         self.ended = ended if ended is not None else Counter()
+        self.arranger = Arranger(store, tasks)
         self._running = running
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
@@ -80,9 +84,10 @@ class Desk:
         self.more = False
         self.due_in: float | None = None
         self.patience = 0.0
-        self._queues, self._tasks = queues, tasks
+        self._queues, self._tasks = queues, tuple(sorted(tasks.names()))
         self._reports: list[tuple[Claim, Report, bool]] = []
         self._grown: dict[JobId, tuple[Claim, Report]] = {}
+        self._needing: set[JobId] = set()
         self._arrived: list[Claim] = []
         self._doomed: list[Claim] = []
         self._unsure = False
@@ -100,6 +105,7 @@ class Desk:
             kept.clear()
         self.results.clear()
         self._grown.clear()
+        self._needing.clear()
         self._unsure = False
         self.session = ""
 
@@ -144,6 +150,7 @@ class Desk:
         self._take_refusals(reply, outcomes)
         self._sort(reply.claims)
         self._fill()
+        self._arrange()
         return bool(reply.claims or reply.more)
 
     def beat(self, progress: Sequence[Progress]) -> None:
@@ -179,12 +186,21 @@ class Desk:
 
     def _decide(self) -> None:
         homes = self._read_homes()
+        for _, report, _ in self._reports:
+            self._check(report)
         for claim, report, cancelled in self._reports:
             outcome = decide(claim, report, homes, random.random(), cancelled)
             if isinstance(outcome, Grown):
                 self._grown[claim.row.id] = (claim, report)
             self.add(outcome)
         self._reports.clear()
+
+    def _check(self, report: Report) -> None:
+        """Check what a job adds, and mark it; a mistake in it is the job's own failure. Doing it twice does no harm."""
+        try:
+            self.arranger.known.prepare([*(report.spawned or ()), *(report.siblings or ())])
+        except (BadTask, BadArguments) as error:
+            report.failure, report.spawned, report.siblings = explain(error, "result"), None, None
 
     def add(self, outcome: Outcome) -> None:
         """Accept an outcome; remember until when a job of ours may come back."""
@@ -234,6 +250,14 @@ class Desk:
         lost = [job for job, refusal in reply.refused.items() if refusal.kind == "lost"]
         if lost:
             _log.warning("%d outcomes came too late, the first of job %s: others have these jobs", len(lost), lost[0])
+        needing = {outcome.job for outcome in outcomes} & self._needing
+        self._needing -= needing
+        for job in needing & reply.refused.keys():
+            refusal = reply.refused[job]
+            if refusal.kind != "lost":
+                attempt = next(outcome.attempt for outcome in outcomes if outcome.job == job)
+                failure = self.arranger.refused(job, refusal)
+                self.outcomes.append(Ended(job, attempt, State.FAILED, failure=failure))
         for job, refusal in reply.refused.items():
             if job not in grown or refusal.kind == "lost":
                 continue
@@ -272,6 +296,18 @@ class Desk:
                     self.outcomes.append(Ended(claim.row.id, claim.row.attempt, State.FAILED, failure=failure))
                 self._arrived.remove(claim)
         self._arrived.clear()
+
+    def _arrange(self) -> None:
+        """Sort out claims that cannot run yet, or any more; most can."""
+        arrange, results = self.arranger.arrange, self.results
+        outcomes = [(claim, outcome) for claim in self.claims if (outcome := arrange(claim, results)) is not None]
+        gone = {claim.row.id for claim, _ in outcomes}
+        if gone:
+            self.claims = [claim for claim in self.claims if claim.row.id not in gone]
+        for claim, outcome in outcomes:
+            if isinstance(outcome, Grown):
+                self._needing.add(claim.row.id)
+            self.add(outcome)
 
     def _end_overdue(self, tree: JobId) -> None:
         rows = self.store.jobs(Which(tree=tree, states=_UNFINISHED), Page(size=11))

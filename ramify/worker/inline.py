@@ -4,11 +4,13 @@ What a run becomes is decided as in a worker. Time limits are not kept: nothing 
 """
 
 import logging
+import socket
 import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from ramify.deploy import declare_limits
 from ramify.errors import Lost, StoreDown
 from ramify.model import Back, Claim, Progress, Want
 from ramify.stores.protocol import Store
@@ -54,8 +56,9 @@ class Inline:
     """A session in which this process claims jobs and runs them itself; a thread keeps its lease."""
 
     def __init__(self, store: Store, tasks: Tasks, queues: Sequence[str] = ("default",)) -> None:
-        self._desk = Desk(store, tuple(queues), tuple(sorted(tasks.names())), lambda: self._running)
-        self._want = Want(1, tuple(queues), tasks.names() | {PLAN})
+        declare_limits(store, tasks)
+        self._desk = Desk(store, tuple(queues), tasks, lambda: self._running)
+        self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname())
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance)
         self._running: list[str] = []
         self._told = Progress("")

@@ -22,11 +22,13 @@ from time import monotonic
 from types import FrameType
 from typing import Final
 
+from ramify.deploy import declare_limits
 from ramify.errors import BadTask, Lost, StoreDown
 from ramify.model import State, Want
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
+from ramify.worker.cron import Crontab
 from ramify.worker.desk import Desk
 from ramify.worker.manager import NOBODY, Manager
 from ramify.worker.process import clock
@@ -42,7 +44,9 @@ _log = logging.getLogger("ramify.worker")
 
 
 class Worker:
-    """Runs the jobs of a store in child processes. `tasks` are the modules whose functions may run."""
+    """Runs the jobs of a store in child processes. `tasks` are the modules whose functions may run, `units` are those
+    of this host, for all its workers together; without them, they are this worker's children.
+    """
 
     def __init__(
         self,
@@ -54,10 +58,12 @@ class Worker:
         multiprocessing: bool = False,
         grace: float = 30.0,
         burst: bool = False,
+        units: int | None = None,
     ) -> None:
         self._store, self._tasks = store, Tasks(tasks)
         self._children, self._queues = children, tuple(queues)
         self._fresh, self._grace, self._burst = multiprocessing, grace, burst
+        self._units, self._host = units, socket.gethostname()
         self._stops = 0
         self.ended: Counter[State] = Counter()
         """How many jobs ended how in this worker's hands, groups among them."""
@@ -84,7 +90,10 @@ class Worker:
         self._far.setblocking(False)
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
-        self._desk = Desk(self._store, self._queues, tuple(sorted(names)), self._crew.jobs, self.ended)
+        self._crew.shares_children = self._units is None
+        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended)
+        self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
+        self._declared = False
         try:
             with self._signals():
                 self._crew.check_time()
@@ -117,6 +126,9 @@ class Worker:
         try:
             if not self._desk.session:
                 self._desk.open()
+            if not self._declared:
+                declare_limits(self._store, self._tasks)
+                self._declared = True
             self._crew.collect()
             if self._desk.is_cut_off():  # before anything else: we may have been frozen
                 self._fence()
@@ -124,6 +136,8 @@ class Worker:
             self._look_at_stop()
             self._hand_over()
             self._keep_lease()
+            if self._crontab.due_in() == 0.0 and not self._stops:
+                self._crontab.tick()
             claimed = self._exchange()
             if not (claimed or self._desk.has_work() or self._finished()):
                 self._sleep()
@@ -184,8 +198,10 @@ class Worker:
         if self._stops:
             return Want(n=0, ends=0)
         if coroutines and (self._awaiting or not functions):
-            return Want(n=coroutines, queues=self._queues, tasks=self._coroutines)
-        return Want(n=functions, queues=self._queues, tasks=self._known)
+            functions, tasks = coroutines, self._coroutines
+        else:
+            tasks = self._known
+        return Want(functions, self._queues, tasks, host=self._host, units=self._units)
 
     def _keep_lease(self) -> None:
         now = monotonic()
@@ -247,6 +263,8 @@ class Worker:
     def _sleep(self) -> None:
         now = monotonic()
         until = min(self._next_poll, self._next_beat, self._next_adopt, self._crew.next_time(), self._stop_by)
+        if (due_in := self._crontab.due_in()) is not None:
+            until = min(until, now + due_in)
         if self._crew.progress:
             until = min(until, self._next_beat - BEAT + BEAT_PROGRESS)
         if until > now:

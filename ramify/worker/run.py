@@ -131,7 +131,7 @@ class Runner:
         prepared = self._prepare(call.task)
         args, kwargs = decode(call.args)
         for path, value in call.fills:
-            args = _fill(args, kwargs, path, value)
+            args = fill(args, kwargs, path, value)
         if prepared.positional or prepared.more is not Any:
             _restore_positional(prepared, args)
         if kwargs:
@@ -185,7 +185,7 @@ def _plan(document: dict[str, Any]) -> None:
     context.current().spawn(project.read(document))
 
 
-def _fill(args: list[Any], kwargs: dict[str, Any], path: Path, value: Value) -> list[Any]:
+def fill(args: list[Any], kwargs: dict[str, Any], path: Path, value: Value) -> list[Any]:
     """Put a result into its place; return the positional arguments."""
     result = decode(value.json)
     if path == ["*"]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import ramify
+import ramify.cli.commands
 import ramify.model
-from tests.cli.conftest import Command, run
+from tests.cli.conftest import ROOT, Command, run
 
 UNKNOWN = "01m7y2n3t4fngr08tmpk90tv5s"
 COMMANDS = [
@@ -49,7 +50,7 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["enqueue", "double"], "'double' does not name a function"),
         (
             ["enqueue", "chores:double", "1", "--delay", "soon"],
-            "'soon' is not a length of time; write 90, 90s, 5m, 2h or 1d",
+            "--delay is a number of seconds, not 'soon'; or a text as '90s', '6h' or",
         ),
         (["enqueue", "chores:double", "1", "x=2"], "chores:double(x: int) -> int: multiple values for argument 'x'"),
         (["enqueue", "chores:double", "x=1", "x=2"], "argument 'x' is given twice"),
@@ -58,6 +59,8 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["enqueue", "chores:double", "1", "--url", "memory:"], "a memory: store lives in one process only"),
         (["jobs", "--state", "faild"], "there is no state 'faild'; did you mean 'failed'? There are held, waiting"),
         (["retry"], "name jobs by their ids, or all that failed by --all or --queue NAME, one or the other"),
+        (["suspend", "--queue", ""], "a queue or task has a name; without --queue and --task all is meant"),
+        (["enqueue", "chores:double", "\udcff"], "\\udcff"),
         (["limit", "gpu", "3"], "'gpu' cannot be limited"),
         (["limit", "all", "few"], "a limit on all is a number of running jobs or 'none', not 'few'"),
         (["info"], "there is no store at sqlite:///ramify.db yet; --url names another, `ramify run` makes one"),
@@ -144,3 +147,11 @@ def test_whatever_prints_speaks_json(app: ramify.Ramify, ask: Command, command: 
     assert "\x1b" not in reply.out
     assert reply.out.count("\n") == 1
     assert all(isinstance(json.loads(line), dict) for line in reply.out.splitlines())
+
+
+def test_the_documentation_names_every_command() -> None:
+    """`docs/cli.md` has a line for each."""
+    page = (ROOT / "docs/cli.md").read_text("utf-8")
+    table = page[: page.index("Status 0 is good news")]
+
+    assert [name for name in ramify.cli.commands.COMMANDS if f"{name} " not in table.replace("`", " ")] == []

@@ -1,17 +1,19 @@
 """`ramify explain`: each reason why a job does not run is told, and the command below it mends that."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ramify import Job, Ramify, State, group, job
-from ramify.explain import spell
+from ramify import Job, Ramify, State, group, job, series
+from ramify.explain import spell, spell_moment
 from ramify.model import Rule, Session, Want
 from tests.cli.conftest import Command, environment, run
 from tests.cli.test_run import wait_until
@@ -299,6 +301,19 @@ def test_it_waits_for_one_that_has_a_reason(app: Ramify, why: Any) -> None:
         wait_until(lambda: tree.state == "done")
 
 
+def test_the_way_down_may_be_long(app: Ramify) -> None:
+    """However many jobs stand one behind the other, the first of them is found."""
+    jobs = [job("chores:double", n) for n in range(1500)]
+    tree = app.enqueue(series(*jobs).options(hold=True))
+    gate = app.enqueue(job("chores:double", 1).options(hold=True, label="gate"))
+    tree.children[0].after(gate)
+    tree.release()
+
+    reason = tree.children[-1].explain()
+
+    assert (reason.kind, reason.job, reason.command) == ("held", gate.id, ("release", gate.id))
+
+
 def test_what_is_done_has_a_result(app: Ramify, ask: Command) -> None:
     """`--json` says the same in fields that do not change."""
     import json
@@ -339,6 +354,15 @@ def test_a_handle_explains_itself_alike(app: Ramify) -> None:
 
     assert (reason.kind, reason.job, reason.command) == ("held", stored.id, ("release", stored.id))
     assert str(reason) == f"x ({stored.id}) is held\n  ramify release {stored.id}"
+
+
+def test_moments_are_said_as_people_say_them() -> None:
+    """The day is left out if it is today; a time that no clock knows is no reason to fail."""
+    now = time.time()
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", spell_moment(now))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", spell_moment(now + 86400))
+    assert spell_moment(1e300) == "the end of time"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ def test_what_does_not_fit_is_paged(app: Ramify, place: Path) -> None:
         read_all(spawn("tree", long.id, PAGER="cat")),
     ]
 
+    for queue in range(30):
+        app.enqueue(job(double, 1).options(queue=f"queue {queue}"))
+    assert "this is the pager" in read_all(spawn("info", PAGER=str(pager)))
+    assert "this is the pager" not in read_all(spawn("info", "--no-pager", PAGER=str(pager)))
     assert "this is the pager" in paged
     assert "no 29" in paged
     assert "\x1b[36mready" in paged

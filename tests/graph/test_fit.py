@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramify.graph.fit import Candidate, Room, choose, open_lanes, scopes
+from ramify.graph.fit import Candidate, Room, choose, in_force, open_lanes, scopes, unexpired
 from ramify.model import Lane, Rule, Want
 
 A, B = Lane("a", "m:x"), Lane("b", "m:y", "slot")
@@ -99,3 +99,11 @@ def test_limits_hold_and_nothing_is_left_idle(
     for lane in {lane for _, _, _, lane in candidates}:
         taken = [id in chosen for *_, id, own in sorted(candidates, key=lambda c: c[:3]) if own == lane]
         assert taken == sorted(taken, reverse=True)
+
+
+def test_a_limit_whose_time_is_over_does_not_count() -> None:
+    """A rule may end by itself: at its time it is gone."""
+    limits = {"all": Rule(1), "suspended:all": Rule(0, 100.0)}
+
+    assert {"all": 0} == in_force(unexpired(limits, 99.9))
+    assert {"all": 1} == in_force(unexpired(limits, 100.0))

@@ -3,6 +3,7 @@
 Exit status 1 if a mutant survives: then a test is missing.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def is_caught(mutant: Mutant, place: Path) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests],
             cwd=place,
+            env=os.environ | {"PYTHONPATH": str(place)},  # or their processes would find the sound one
             capture_output=True,
             timeout=LONGEST,
             check=False,

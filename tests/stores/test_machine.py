@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from ramify.errors import BadNode, RamifyError
 from ramify.graph.check import find_violations
 from ramify.graph.ends import decide_end
+from ramify.graph.fit import in_force
 from ramify.graph.plan import Into, plan
 from ramify.graph.sketch import sketch
 from ramify.model import (
@@ -48,18 +49,22 @@ from ramify.model import (
     Snapshot,
     State,
     Step,
+    Unless,
     Verb,
     Want,
     When,
     Which,
 )
+from ramify.node import Node
 from ramify.stores.protocol import Store
 from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Connection, Names, comparable
-from tests.stores.trees import QUEUES, TASKS, forests
+from tests.stores.trees import MARKS, QUEUES, TASKS, forests
 
 MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """A folder that needs no disk: what is durable is another test's question."""
-LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only")
+LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only", "host:x", "declared:task:m:x", "suspended:queue:a")
+HOSTS: Final = ("x", "y")
+UNITS: Final = 3
 VERBS: Final = (Verb.CANCEL, Verb.CANCEL, Verb.RETRY, Verb.RETRY, Verb.HOLD, Verb.RELEASE, Verb.RELEASE, Verb.PURGE)
 Act = Callable[[Store], Any]
 
@@ -229,29 +234,30 @@ class Stores(RuleBasedStateMachine):
         """Report some jobs, rightly or not, and claim others; if the reply is lost, report again."""
         session = self.pick_session(data)
         outcomes = self.draw_outcomes(data, session)
-        want = self.draw_want(data)
+        want = self.draw_want(data, session)
         running = self.rows(State.RUNNING)
         breaks_at = data.draw(st.sampled_from([0, 0, 1, 2, 3, 5, 8, 12, 17, 23, 30]))
 
         reply = self.try_to(lambda store: store.exchange(session, deepcopy(outcomes), want), breaks_at)
 
         if isinstance(reply, Exchange):
-            self.check_reply(session, outcomes, running, reply)
+            self.check_reply(session, outcomes, running, reply, want)
             self.past += outcomes
             if data.draw(st.integers(1, 5)) == 5:
                 again = self.do(lambda store: store.exchange(session, deepcopy(outcomes), Want(ends=0)))
                 assert {outcome.job for outcome in outcomes} - reply.refused.keys() <= again.refused.keys()
 
-    def draw_want(self, data: st.DataObject) -> Want:
+    def draw_want(self, data: st.DataObject, session: SessionId) -> Want:
         """Return what a worker may ask for, most often much."""
+        host, units = _host(session), data.draw(st.sampled_from([None, None, UNITS]))
         n, ends = data.draw(st.sampled_from([(9, 9), (9, 9), (2, 9), (1, 1), (9, 0), (0, 9), (0, 0)]))
         queues = data.draw(st.permutations(QUEUES))
         if data.draw(st.integers(1, 4)) < 4:
-            return Want(n, tuple(queues), ends=ends)
+            return Want(n, tuple(queues), ends=ends, host=host, units=units)
         lanes = list(dict.fromkeys(row.lane for row in self.now.rows))
         refuse = frozenset(data.draw(st.lists(st.sampled_from(lanes), max_size=1))) if lanes else frozenset()
         tasks = data.draw(st.sampled_from([None, frozenset(TASKS[:1])]))
-        return Want(n, tuple(queues[: data.draw(st.integers(1, 3))]), tasks, refuse, ends)
+        return Want(n, tuple(queues[: data.draw(st.integers(1, 3))]), tasks, refuse, ends, host, units)
 
     def draw_outcomes(self, data: st.DataObject, session: SessionId) -> list[Outcome]:
         """Return reports on running jobs, most often all of the session's, and now and then stale ones or another's."""
@@ -308,11 +314,17 @@ class Stores(RuleBasedStateMachine):
         return Grown(row.id, attempt, batch, then, VALUE, beside)
 
     def draw_needs(self, data: st.DataObject, row: Row) -> Batch:
-        """Return edges from stored jobs into a running one, as needs are."""
+        """Return what a running job needs: stored jobs, and one with a mark, which is added if there is none."""
+        batch = Batch(into=row.id)
+        if data.draw(st.booleans()):
+            mark, within = data.draw(st.sampled_from(MARKS)), data.draw(st.sampled_from([None, 10.0]))
+            unless = Unless(mark, within, required=data.draw(st.integers(1, 4)) == 4)
+            batch = plan(sketch([Node("m:x").changed(marks=(mark,), unless=unless)]), self.names)
+            batch.into = row.id
         others = self.pick_some(data, [other for other in self.now.rows if other.id != row.id], 0, 2)
-        befores = dict.fromkeys(other.id for other in others)
-        edges = [Edge(row.id, -place, before, Kind.AFTER) for place, before in enumerate(befores, 1)]
-        return Batch(edges=edges, into=row.id)
+        befores = dict.fromkeys([new.id for new in batch.rows] + [other.id for other in others])
+        batch.edges = [Edge(row.id, -place, before, Kind.AFTER) for place, before in enumerate(befores, 1)]
+        return batch
 
     def end_of(self, row: Row, attempt: int) -> Ended:
         """Return the end that a worker decided on when it claimed the job."""
@@ -328,7 +340,9 @@ class Stores(RuleBasedStateMachine):
         self.decided[row.id, row.attempt] = ended
         return ended
 
-    def check_reply(self, session: SessionId, outcomes: Sequence[Outcome], running: list[Row], reply: Exchange) -> None:
+    def check_reply(
+        self, session: SessionId, outcomes: Sequence[Outcome], running: list[Row], reply: Exchange, want: Want
+    ) -> None:
         """Refused is what is not ours, and no limit is overrun."""
         ours = {(row.id, row.attempt) for row in running if row.session == session}
         first = {outcome.job: outcome for outcome in reversed(outcomes)}
@@ -341,9 +355,12 @@ class Stores(RuleBasedStateMachine):
             if claim.row.doomed:
                 self.decide(claim.row)
         started = [claim.row for claim in reply.claims if not claim.row.doomed]
-        for name, limit in self.now.limits.items():
+        now = [row for row in self.rows(State.RUNNING) if not row.doomed]
+        for name, most in in_force(self.now.limits).items():
             if any(_counts(row, name) for row in started):
-                assert sum(_counts(row, name) for row in self.rows(State.RUNNING) if not row.doomed) <= limit.n
+                assert sum(_counts(row, name) for row in now) <= most
+        if started and want.units is not None:
+            assert sum(row.lane.units for row in now if _host(row.session) == want.host) <= want.units
 
     @precondition(lambda self: not self.now.work)
     @rule(data=st.data(), n=st.integers(1, 5), queues=st.permutations(QUEUES), k=st.integers(1, 3))
@@ -359,7 +376,7 @@ class Stores(RuleBasedStateMachine):
         reply = self.try_to(lambda store: store.exchange(session, [], Want(n, tuple(queues[:k]), ends=n)))
 
         if isinstance(reply, Exchange):
-            self.check_reply(session, [], [], reply)
+            self.check_reply(session, [], [], reply, Want())
             if late <= self.slice and not self.now.limits:
                 expected = [row.id for row in (*ends[:n], *served[:n])]
                 assert [claim.row.id for claim in reply.claims] == expected
@@ -419,7 +436,7 @@ class Stores(RuleBasedStateMachine):
         """A worker begins."""
         session = f"session {len(self.sessions) + len(self.gone):03d}"
         self.sessions.append(session)
-        self.do(lambda store: store.enter(Session(session, pid=os.getpid())))
+        self.do(lambda store: store.enter(Session(session, _host(session), os.getpid())))
 
     def leave(self, session: SessionId) -> None:
         """A worker goes, with or without jobs."""
@@ -553,7 +570,15 @@ def describe(snapshot: Snapshot) -> str:
 
 def _counts(row: Row, limit: str) -> bool:
     kind, _, name = limit.partition(":")
-    return {"all": "", "queue": row.lane.queue, "task": row.lane.task, "slot": row.lane.slot}[kind] == name
+    lane = row.lane
+    return {"all": "", "queue": lane.queue, "task": lane.task, "slot": lane.slot, "host": _host(row.session)}[
+        kind
+    ] == name
+
+
+def _host(session: SessionId | None) -> str:
+    """Return the host of a session: they take turns."""
+    return HOSTS[int((session or "0").split()[-1]) % 2]
 
 
 def _these(rows: Sequence[Row]) -> Which:

@@ -56,6 +56,8 @@ class _Grower:
             raw["queue"] = draw(st.sampled_from(QUEUES))
         if "slot" in options:
             raw["slot"] = "only"
+        if "units" in options:
+            raw["units"] = draw(st.integers(0, 3))
         if "limit" in options:
             raw["limit"] = 20.0
         if "marks" in options:
@@ -94,6 +96,7 @@ OPTIONS = (
     "priority",
     "queue",
     "slot",
+    "units",
     "limit",
     "marks",
     "after",

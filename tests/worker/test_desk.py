@@ -8,6 +8,7 @@ import pytest
 from ramify.errors import Lost, StoreDown
 from ramify.model import Claim, Verb, Want, Which
 from ramify.stores.memory import Memory
+from ramify.tasks import Tasks
 from ramify.worker.call import Report
 from ramify.worker.desk import Desk
 from tests.worker.conftest import Place, call, group
@@ -40,7 +41,7 @@ def place(store: Torn) -> Place:
 
 
 def open_desk(store: Memory, running: Callable[[], set[str]] = set) -> Desk:
-    desk = Desk(store, ("default",), (), running)
+    desk = Desk(store, ("default",), Tasks(), running)
     desk.open()
     return desk
 

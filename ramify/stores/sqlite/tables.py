@@ -361,14 +361,18 @@ class SqliteTables:
     # Tasks and clocks
 
     def tasks(self, names: Sequence[str] | None) -> list[Declaration]:
-        found = self._ask("task.all") if names is None else self._ask("task.these", _to_json(list(names)).decode())
+        found = (
+            self._ask("task.all")
+            if names is None
+            else self._ask("task.these", msgspec.json.encode(list(names)).decode())
+        )
         return [columns.read_task(about) for (about,) in found]
 
     def keep_tasks(self, tasks: Sequence[Declaration]) -> None:
-        self._tell_all("task.keep", [(task.name, _to_json(task).decode()) for task in tasks])
+        self._tell_all("task.keep", [(task.name, msgspec.json.encode(task).decode()) for task in tasks])
 
     def forget_tasks(self, names: Sequence[str]) -> None:
-        self._tell("task.forget", _to_json(list(names)).decode())
+        self._tell("task.forget", msgspec.json.encode(list(names)).decode())
 
     def clocks(self) -> dict[str, float]:
         return dict(self._ask("task.clocks"))

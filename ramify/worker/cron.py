@@ -1,0 +1,131 @@
+"""Tasks that run at certain times: any worker that serves one adds its next job, and each tick is taken once.
+
+A clock in the store says up to which tick a task has been served; who moves it on adds the job in the same step.
+"""
+
+import logging
+import time
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ramify.declared import Terms
+from ramify.errors import Changed
+from ramify.graph.plan import plan
+from ramify.graph.sketch import Flat, sketch
+from ramify.ids import make_ids
+from ramify.known import Known
+from ramify.model import Batch, Clock
+from ramify.node import Node
+from ramify.stores.protocol import Store
+from ramify.task import terms_of
+from ramify.tasks import Tasks
+
+ON_TIME: Final = 60.0
+"""A tick that is served within so many seconds was not missed."""
+
+MOST: Final = 1000
+"""So many missed ticks of a task are served in one step."""
+
+_log = logging.getLogger("ramify.worker")
+
+
+class _Schedule(Struct):
+    """A task that runs by itself: its terms, where its clock stands, and when its next tick is."""
+
+    task: str
+    terms: Terms
+    was: float | None = None
+    next: float = 0.0
+
+
+class Crontab:
+    """The schedules of the tasks that are served here."""
+
+    def __init__(self, store: Store, tasks: Tasks, known: Known) -> None:
+        self._store, self._known = store, known
+        terms = {name: terms_of(tasks.find(name)) for name in sorted(tasks.current())}
+        self._schedules = [_Schedule(name, each) for name, each in terms.items() if each.cron is not None]
+        self._read = False
+
+    def due_in(self) -> float | None:
+        """Return in how many seconds the next tick is; None without schedules."""
+        if not self._schedules:
+            return None
+        return max(0.0, min(schedule.next for schedule in self._schedules) - time.time())
+
+    def tick(self) -> None:
+        """Add the jobs of all ticks whose time has come and that nobody else has served."""
+        now = time.time()
+        if not self._read:
+            self._look()
+        for schedule in self._schedules:
+            while schedule.next <= now:
+                try:
+                    self._serve(schedule, now)
+                except Changed:  # somebody else did
+                    self._look()
+
+    def _look(self) -> None:
+        """Read where the clocks stand."""
+        clocks = self._store.info().clocks
+        for schedule in self._schedules:
+            schedule.was = clocks.get(_name(schedule))
+            schedule.next = 0.0 if schedule.was is None else ticks_after(schedule.terms, schedule.was, None, 1)[0]
+        self._read = True
+
+    def _serve(self, schedule: _Schedule, now: float) -> None:
+        ticks: list[float] = []
+        if schedule.was is not None:
+            ticks = ticks_after(schedule.terms, schedule.was, now, MOST)
+        upto = now if schedule.was is None else ticks[-1]
+        batch = self._plan(schedule, choose(schedule.terms.missed, ticks, now))
+        batch.clock = Clock(_name(schedule), schedule.was, upto)
+        self._store.add(batch)
+        schedule.was = upto
+        schedule.next = ticks_after(schedule.terms, upto, None, 1)[0]
+        if batch.rows:
+            _log.info("%s: %d by its schedule", schedule.task, len(batch.rows))
+
+    def _plan(self, schedule: _Schedule, ticks: list[float]) -> Batch:
+        """Return the jobs of these ticks, each a tree of its own, known by its tick."""
+        whole, zone = Batch(), ZoneInfo(schedule.terms.tz)
+        for tick in ticks:
+            at = datetime.fromtimestamp(tick, zone)
+            how = schedule.terms.how
+            name = how.label or schedule.task.rpartition(":")[2]
+            how = replace(how, label=f"{name} {at:%Y-%m-%d %H:%M}", marks=(f"cron/{schedule.task}/{tick:.0f}",))
+            flats: list[Flat] = sketch([Node[object](schedule.task, (), None, (), how)])
+            self._known.prepare(flats)
+            batch = plan(flats, make_ids)
+            whole.rows += batch.rows
+            for facts in ("payloads", "delays", "marks", "unless"):
+                getattr(whole, facts).update(getattr(batch, facts))
+        return whole
+
+
+def ticks_after(terms: Terms, after: float, upto: float | None, most: int) -> list[float]:
+    """Return the times of a schedule after one time, at most `most`, and none beyond `upto`."""
+    found: list[float] = []
+    zone = ZoneInfo(terms.tz)
+    for at in CronSim(terms.cron or "", datetime.fromtimestamp(after, zone)):
+        if len(found) == most or (upto is not None and at.timestamp() > upto):
+            break
+        found.append(at.timestamp())
+    return found or [(datetime.fromtimestamp(after, zone) + timedelta(days=36500)).timestamp()]
+
+
+def choose(missed: str, ticks: list[float], now: float) -> list[float]:
+    """Return which of the ticks that have come get a job: what is on time, and of the others as `missed` says."""
+    if missed == "all":
+        return ticks
+    on_time = [tick for tick in ticks if now - tick <= ON_TIME]
+    return on_time if on_time or missed == "skip" else ticks[-1:]
+
+
+def _name(schedule: _Schedule) -> str:
+    return f"cron/{schedule.task}"
