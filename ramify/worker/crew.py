@@ -18,11 +18,11 @@ from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report
 from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
 from ramify.worker.decide import is_suspect
-from ramify.worker.guard import Guard
+from ramify.worker.guard import Guard, end
 from ramify.worker.hand import Doom, Flight, Hand, start
 from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
-from ramify.worker.process import CAN_FORK, Death, Orphans
+from ramify.worker.process import CAN_FORK, Death, Orphans, find_left
 
 CANCEL_GRACE: Final = 5.0
 """Seconds that a job has to stop after it was cancelled, before its process is killed."""
@@ -58,6 +58,7 @@ class Crew:
         self._names = 0
         self._still_born = 0
         self._next_birth = 0.0
+        end(find_left())
         self._orphans = Orphans()
         self._guard = Guard(directory)
         self._strays: set[int] = set()
@@ -80,7 +81,8 @@ class Crew:
 
     def filenos(self) -> list[int]:
         """Return what can be read when a child has something to say or is dead."""
-        return [number for hand in self._hands for number in hand.filenos()]
+        watch = [] if self._guard.watch is None else [self._guard.watch]
+        return [*watch, *(number for hand in self._hands for number in hand.filenos())]
 
     def next_time(self) -> float:
         """Return by the monotonic clock when `check_time` has something to do, if nothing else happens."""
@@ -178,8 +180,8 @@ class Crew:
         if self._next_look <= now:
             self._next_look = now + LOOK_EVERY
             self._look_for_strays()
-            if not self._guard.lives():
-                self._replace_guard()
+        if not self._guard.lives():
+            self._replace_guard()
         wanted = self._wanted()
         if len(self._hands) > wanted and (idle := [hand for hand in self._hands if not (hand.flights or hand.doom)]):
             idle[-1].kill(Doom(0, "it was one child too many"))

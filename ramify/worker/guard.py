@@ -32,6 +32,8 @@ class Guard:
 
     def __init__(self, directory: Path) -> None:
         self.pid = 0
+        self.watch: int | None = None
+        """A descriptor that can be read once the guard is dead, where there is such a thing."""
         self._next = 0.0
         if not CAN_FORK:
             return
@@ -40,6 +42,8 @@ class Guard:
         if self.pid == 0:
             _keep_watch(reading, os.fsencode(directory))
         os.close(reading)
+        with suppress(OSError):
+            self.watch = os.pidfd_open(self.pid)
 
     def lives(self) -> bool:
         """Tell whether there still is one, where there can be."""
@@ -71,6 +75,8 @@ class Guard:
             os.close(self._writing)
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+            if self.watch is not None:
+                os.close(self.watch)
             self.pid = 0
 
     def _tell(self, number: int) -> None:

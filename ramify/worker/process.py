@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 from msgspec import Struct
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _LINUX: Final = sys.platform == "linux"
 CAN_FORK: Final = _LINUX
@@ -182,6 +183,7 @@ def settle_in(supervisor: int) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)
     _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
+    _prctl(_PR_SET_NAME, _name(supervisor))
     if _LINUX:
         # A child that has been woken does not push aside the supervisor, which is about to send it more.
         with suppress(OSError):
@@ -202,6 +204,38 @@ def leave_to_guard() -> None:
     nothing yet: by then the guard knows of this process.
     """
     _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP", 0))
+
+
+def _name(supervisor: int) -> bytes:
+    """Return what a child calls itself, in at most 15 letters; `ps` and `top` show it."""
+    return b"ramify/%d" % supervisor
+
+
+def find_left() -> list[int]:
+    """Return children that were stopped when supervisor and guard died together, so that nobody is left to end them."""
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        return []
+    about = {pid: _read_status(pid) for pid in pids} if _LINUX else {}
+    return [
+        pid
+        for pid, (name, state, parent) in about.items()
+        # What a job started has its name too, but then its parent is the job, or the supervisor that it names.
+        if state == b"T" and name.startswith(b"ramify/") and name != _name(parent)
+        if about.get(parent, (b"", b"", 0))[0] != name
+    ]
+
+
+def _read_status(pid: int) -> tuple[bytes, bytes, int]:
+    """Return name, state and parent of a process; nothing if it has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            name, _, rest = file.read().partition(b"(")[2].rpartition(b") ")
+    except OSError:
+        return b"", b"", 0
+    state, parent, *_ = rest.split()
+    return name, state, int(parent)
 
 
 class Orphans:
@@ -278,7 +312,7 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.monotonic()
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: int | bytes) -> None:
     if _LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 

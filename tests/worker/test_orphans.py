@@ -53,7 +53,7 @@ def test_a_dead_guard_is_replaced(shared: Place, tmp_path: Path) -> None:
     process = start_process(shared.url)
     until(path.exists)
     started = [int(word) for word in path.read_text().split()]
-    [guard] = [pid for pid in children_of(process.pid) if "ramify-" not in _files_of(pid) and pid not in started][:1]
+    [guard] = [pid for pid in children_of(process.pid) if "board" not in _files_of(pid) and pid not in started]
 
     os.kill(guard, signal.SIGKILL)
     until(lambda: guard not in children_of(process.pid))
@@ -67,6 +67,31 @@ def test_a_dead_guard_is_replaced(shared: Place, tmp_path: Path) -> None:
 def _files_of(pid: int) -> str:
     """Return what the process has mapped: a child has the board that it shares with its supervisor."""
     return Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_what_nobody_could_end_is_ended_by_the_next(shared: Place, tmp_path: Path) -> None:
+    """If supervisor and guard are killed together, the next worker on the host ends what they left."""
+    path = tmp_path / "pids"
+    job = shared.add(call("scatter", str(path)))
+    process = start_process(shared.url)
+    until(path.exists)
+    started = [int(word) for word in path.read_text().split()]
+    os.kill(process.pid, signal.SIGSTOP)
+    family = children_of(process.pid)
+    [guard] = [pid for pid in family if "board" not in _files_of(pid) and pid not in started]
+
+    for pid in (guard, process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    shared.store.move(Which(ids=(job,)), Verb.CANCEL)
+    other = start_process(shared.url)
+
+    # What had lost its parent cannot be found any more once the supervisor is gone: only the guard was told of it.
+    until(lambda: not any(map(is_alive, {*family, *started[:2]} - {started[2]})))
+    other.terminate()
+    assert other.wait(20) == 0
+    for pid in filter(is_alive, started):
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_a_child_without_a_job_dies_with_its_supervisor(shared: Place) -> None:

@@ -22,6 +22,7 @@ from ramify.handle import Job
 from ramify.model import ENDED, State
 from ramify.node import AnyNode
 from ramify.worker.process import children_of
+from tests.worker.test_worker import is_alive, until
 
 JOBS = int(os.environ.get("STORM_JOBS", "200"))
 KILLS = int(os.environ.get("STORM_KILLS", "10"))
@@ -92,7 +93,7 @@ class Crowd:
     """Workers in processes of their own; those that die are replaced."""
 
     def __init__(self, folder: Path, n: int) -> None:
-        self.folder, self.killed = folder, set[int]()
+        self.folder, self.killed, self.seen = folder, set[int](), set[int]()
         self.kinds: dict[str, int] = defaultdict(int)
         self.workers = [self._start() for _ in range(n)]
 
@@ -108,6 +109,7 @@ class Crowd:
         place = rng.randrange(len(self.workers))
         worker = self.workers[place]
         children = children_of(worker.pid)
+        self.seen.update(children)
         if not children:
             return False
         [kind] = rng.choices(["child", "supervisor", "host", "store"], [60, 24, 12, 4])
@@ -142,6 +144,7 @@ class Crowd:
             worker.send_signal(signal.SIGTERM)
         for worker in self.workers:
             worker.wait(timeout=30)
+        until(lambda: not any(map(is_alive, self.seen)))
 
 
 def read_ledger(path: Path) -> list[tuple[str, int, int, int, int]]:
