@@ -1,15 +1,16 @@
-"""`ramify pool`: keep workers alive; `ramify pool status`, `scale` and `reload` speak to the one that runs here."""
+"""`ramify pool`: keep workers alive; its `status`, `scale`, `reload` and `stop` speak to the one that runs here."""
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from ramify.cli.screen import out
+from ramify.cli.screen import note, out
 from ramify.cli.store import Config, Directory, Url, look_here
-from ramify.errors import BadSettings
+from ramify.errors import BadSettings, NotFound
 from ramify.pool.control import Ask, Tell, ask
 from ramify.pool.line import Line, read_lines
 from ramify.pool.log import Log
@@ -107,6 +108,19 @@ def scale(
 def reload(directory: Directory = None) -> None:
     """Let the pool of this directory read its settings anew and replace its workers one by one."""
     _show(ask(directory or Path(), Ask("reload")))
+
+
+@pool.command()
+def stop(directory: Directory = None) -> None:
+    """Let the pool of this directory stop, and wait until it has."""
+    place = directory or Path()
+    told = ask(place, Ask("stop"))
+    note(f"pool {told.pid} stops; its workers finish what runs")
+    try:
+        while ask(place, Ask("status")).pid == told.pid:
+            time.sleep(0.1)
+    except NotFound:
+        return
 
 
 def _show(told: Tell) -> None:

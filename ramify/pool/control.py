@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Ask(Struct, omit_defaults=True):
-    """What a pool is asked: to tell how it is (`status`), to read everything anew (`reload`), to resize (`scale`)."""
+    """What a pool is asked: how it is (`status`), or to read everything anew (`reload`), to `scale`, to `stop`."""
 
     verb: str
     lines: dict[str, int] = {}
@@ -41,8 +41,11 @@ def ask(directory: Path, question: Ask) -> Tell:
     if not hasattr(socket, "AF_UNIX"):
         raise NotFound("a pool cannot be spoken to on this system; change ramify.toml and start it anew")
     with _connect(directory) as line:
-        line.sendall(msgspec.json.encode(question) + b"\n")
-        return _receive(line, Tell)
+        try:
+            line.sendall(msgspec.json.encode(question) + b"\n")
+            return _receive(line, Tell)
+        except (OSError, msgspec.MsgspecError):  # it has just stopped, or is stuck
+            raise NotFound(f"the pool in {directory.absolute()} does not answer") from None
 
 
 def _connect(directory: Path) -> socket.socket:

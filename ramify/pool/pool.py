@@ -89,9 +89,10 @@ class Pool:
             if lines := member.lines.read():
                 self._log.write(member.name, lines)
         self._bury()
+        self._hear_questions(door)
         self._heed_stop()
         if not self._stops:
-            self._heed_wishes(door)
+            self._heed_changes()
             self._fill()
         ready, wanted = self._count_ready(), sum(map(len, self._posts.values()))
         if self._stops or all(post.is_settled() for post in self._each_post()):
@@ -181,10 +182,12 @@ class Pool:
                 member.stop(self._grace(member))
         self._stopped = self._stops
 
-    def _heed_wishes(self, door: Door) -> None:
+    def _hear_questions(self, door: Door) -> None:
         if (question := door.hear()) is not None:
             asked, line = question
             door.answer(line, self._answer(asked))
+
+    def _heed_changes(self) -> None:
         if self._watch is not None and (path := self._watch.changed()) is not None:
             self._log.say(f"{os.path.relpath(path)} has changed")
             self._reload = True
@@ -194,7 +197,11 @@ class Pool:
 
     def _answer(self, asked: Ask) -> Tell:
         wrong = ""
-        if asked.verb == "reload":
+        if asked.verb == "stop":
+            self.stop()
+        elif self._stops and asked.verb != "status":
+            wrong = "the pool stops"
+        elif asked.verb == "reload":
             wrong = self._renew()
         elif asked.verb == "scale":
             wrong = self._scale(asked.lines)

@@ -156,6 +156,17 @@ def test_a_stop_drains(app: Ramify, pool: Start, number: signal.Signals) -> None
     assert not Path(".ramify-pool").exists()
 
 
+def test_a_pool_is_stopped_from_elsewhere(app: Ramify, pool: Start) -> None:
+    """`ramify pool stop` returns when the pool has gone."""
+    running = pool()
+    running.is_up(1)
+
+    assert run("pool", "stop").code == 0
+
+    assert running.process.wait(5) == 0
+    assert run("pool", "stop").code == 2
+
+
 def test_a_second_signal_means_now(app: Ramify, pool: Start) -> None:
     """What runs is given back, uncharged."""
     running = pool()
