@@ -3,8 +3,10 @@
 Exit status 1 if a mutant survives: then a test is missing.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,21 +44,36 @@ def is_caught(mutant: Mutant, place: Path) -> bool:
     path = place / mutant.file
     sound = path.read_text("utf-8")
     path.write_text(sound.replace(mutant.old, mutant.new), "utf-8")
+    tests = subprocess.Popen(
+        # A test that hangs ends the run at its time limit, whatever it waits for.
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "timeout_method=thread",
+            *mutant.tests,
+        ],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(place)},  # or their processes would find the sound one
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests],
-            cwd=place,
-            env=os.environ | {"PYTHONPATH": str(place)},  # or their processes would find the sound one
-            capture_output=True,
-            timeout=LONGEST,
-            check=False,
-        )
+        # 1: tests failed; anything else, as a test that is not there, is a mistake in the list.
+        return tests.wait(LONGEST) == 1
     except subprocess.TimeoutExpired:
         return False
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(tests.pid, signal.SIGKILL)
+        tests.wait()
         path.write_text(sound, "utf-8")
-    # 1: tests failed; anything else, as a test that is not there, is a mistake in the list.
-    return done.returncode == 1
 
 
 def main(words: Sequence[str]) -> int:
