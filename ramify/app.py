@@ -3,12 +3,11 @@
 It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import ModuleType, TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from ramify import project
 from ramify.build import Given, group, job, spread
@@ -28,9 +27,10 @@ from ramify.stores.open import open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
 from ramify.tasks import Tasks
-from ramify.worker import inline
-from ramify.worker.claimed import Claimed
-from ramify.worker.loop import Worker
+
+if TYPE_CHECKING:  # what runs jobs is loaded by who does: most programs only enqueue and look
+    from ramify.worker.claimed import Claimed
+    from ramify.worker.loop import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,12 +146,14 @@ class Ramify:
         grace: float | None = None,
         burst: bool | None = None,
         units: int | None = None,
-    ) -> Worker:
+    ) -> "Worker":
         """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left.
 
         What is not said here is as the settings say: by default a process for each CPU, and the queue `default`.
         `units` are those of this host: the jobs that all its workers run together take no more.
         """
+        from ramify.worker.loop import Worker
+
         settings = self.settings
         return Worker(
             self.store,
@@ -161,15 +163,19 @@ class Ramify:
             multiprocessing=settings.multiprocessing if multiprocessing is None else multiprocessing,
             grace=settings.grace if grace is None else grace,
             burst=settings.burst if burst is None else burst,
-            units=units,
+            units=settings.units if units is None else units,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",)) -> bool:
         """Run the next job in this process; return whether there was one."""
+        from ramify.worker import inline
+
         return inline.run_one(self.store, self.tasks, queues)
 
     def run_until_empty(self, queues: Sequence[str] = ("default",)) -> int:
         """Run jobs in this process until none is left that could run here; return how many ran."""
+        from ramify.worker import inline
+
         return inline.run_until_empty(self.store, self.tasks, queues)
 
     def claim(self, queues: Sequence[str] = ("default",)) -> Job[Any] | None:
@@ -177,6 +183,8 @@ class Ramify:
 
         A thread keeps it ours until then. `close` gives back what was not executed.
         """
+        from ramify.worker.claimed import Claimed
+
         claimed = Claimed.take(self.store, self.tasks, queues)
         if claimed is None:
             return None
@@ -233,6 +241,8 @@ class Ramify:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        import asyncio  # only where there is a loop: see `Job._wait`
+
         await asyncio.to_thread(self.close)
 
     def _spread(self, node: AnyNode) -> AnyNode:

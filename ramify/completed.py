@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-from ramify.awaited import each_end
 from ramify.handle import Job
 from ramify.stores.protocol import Store
 from ramify.stores.read import wait_for
@@ -31,6 +30,8 @@ class Completed(Generic[T]):
         return self
 
     async def __anext__(self) -> Job[T]:
+        from ramify.awaited import each_end  # loads asyncio
+
         if self._ends is None:
             self._ends = each_end(self._store, list(self._jobs), self._timeout)
         return self._jobs[(await anext(self._ends)).id]

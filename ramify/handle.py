@@ -3,11 +3,9 @@
 What a job ended with is put into words in `ended.py`, results are brought back to their types in `restore.py`.
 """
 
-import asyncio
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from ramify.awaited import each_end
 from ramify.context import running
 from ramify.ended import error_of, read_failure
 from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
@@ -197,6 +195,11 @@ class Job(Ref[T_co], Generic[T_co]):
         return f"<job {self.id}>"
 
     async def _wait(self) -> T_co:
+        # Who awaits has loaded asyncio already; for all others it would be a fifth of what `import ramify` takes.
+        import asyncio
+
+        from ramify.awaited import each_end
+
         await asyncio.to_thread(self._refuse_deadlock)
         async for _ in each_end(self._store, [self.id], None):
             pass

@@ -20,9 +20,10 @@ MOST: Final = 1024
 
 
 class Settings(Struct, frozen=True):
-    """The settings. `children` None means one a CPU; so does `workers`, which may also say so many for each queue.
+    """The settings. `children` None means one a CPU, `units` None that they are not counted.
 
-    `project` are the tables `[project.NAME]`, which `ramify pool` reads.
+    `workers` is how many a pool keeps, None one a CPU, or how many for each queue; `project` are the tables
+    `[project.NAME]`, which `ramify pool` reads.
     """
 
     url: str = "sqlite:///ramify.db"
@@ -32,6 +33,7 @@ class Settings(Struct, frozen=True):
     grace: float = 30.0
     multiprocessing: bool = False
     burst: bool = False
+    units: int | None = None
     workers: int | dict[str, int | None] | None = None
     project: dict[str, dict[str, Any]] = {}
 
@@ -124,6 +126,12 @@ def _read_children(value: object) -> int | None:
     return int(value)
 
 
+def _read_units(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < 0:
+        raise ValueError
+    return int(value)
+
+
 def _read_workers(value: object) -> int | dict[str, int | None] | None:
     """Return a number, or numbers by queue: a table, or text as `mail:2 default:auto`."""
     if isinstance(value, str) and ":" in value:
@@ -161,6 +169,7 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "grace": (_read_seconds, "a number of seconds"),
     "multiprocessing": (_read_flag, "true or false"),
     "burst": (_read_flag, "true or false"),
+    "units": (_read_units, "a whole number"),
     "workers": (_read_workers, f"a number from 1 to {MOST}, 'auto', or such a number for each queue"),
     "project": (_read_projects, "a table for each project, as [project.shop]"),
 }

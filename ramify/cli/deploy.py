@@ -1,6 +1,7 @@
 """`ramify deploy` and `ramify check`: what tasks say of themselves goes into the store; mistakes in it are named."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from rich.text import Text
 from ramify.app import Ramify
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import err, note, out
-from ramify.cli.store import Url, import_tasks, look_here, open_existing
+from ramify.cli.store import Directory, Url, import_tasks, look_here, open_existing
 from ramify.errors import BadSettings, BadTask
 from ramify.picture.words import plain
 from ramify.settings import read_settings
@@ -28,12 +29,13 @@ def deploy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a reset.")] = False,
     json: Json = False,
     url: Url = None,
+    directory: Directory = None,
 ) -> None:
     """Write the tasks of modules into the store.
 
     They can be enqueued without their code then. Jobs stay.
     """
-    served = _import(modules, url)
+    served = _import(modules, url, directory)
     with Ramify(url, tasks=served) as app:
         if reset and not yes:
             _ask(app)
@@ -47,12 +49,12 @@ def deploy(
         note(f"note: {sentence}")
 
 
-def check(modules: Modules = None, json: Json = False, url: Url = None) -> None:
+def check(modules: Modules = None, json: Json = False, url: Url = None, directory: Directory = None) -> None:
     """Say what is wrong with tasks, or with jobs for them.
 
     Those are needs that cannot be met, and ready jobs that the modules do not serve. Status 1: there are some.
     """
-    served = _import(modules, url)
+    served = _import(modules, url, directory)
     open_existing(url).close()
     with Ramify(url, tasks=served) as app:
         wrong = app.check()
@@ -67,8 +69,8 @@ def check(modules: Modules = None, json: Json = False, url: Url = None) -> None:
     console.print(f"nothing is wrong with {', '.join(served)}", soft_wrap=True)
 
 
-def _import(modules: list[str] | None, url: str | None) -> tuple[str, ...]:
-    look_here()
+def _import(modules: list[str] | None, url: str | None, directory: Path | None) -> tuple[str, ...]:
+    look_here(directory)
     served = read_settings(url=url, tasks=modules).tasks
     if not served:
         raise BadTask("name the modules of your tasks: `ramify deploy my_tasks`, or tasks = [...] in ramify.toml")

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ramify.app import Ramify
 from ramify.cli.screen import note
@@ -12,7 +12,9 @@ from ramify.handle import Job
 from ramify.model import ENDED, Which
 from ramify.stores.protocol import Store
 from ramify.stores.read import read_row
-from ramify.worker.loop import Worker
+
+if TYPE_CHECKING:
+    from ramify.worker.loop import Worker
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
 class _Hand:
     """A worker in a thread, stopped when the block ends."""
 
-    def __init__(self, store: Store, worker: Worker) -> None:
+    def __init__(self, store: Store, worker: "Worker") -> None:
         self._store, self._worker = store, worker
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ramify-worker")

@@ -41,7 +41,7 @@ def _value(name: str, one: Found) -> object:
         return mask(str(one.value))
     if name == "project":  # an environment may hold secrets
         return tuple(one.value) if isinstance(one.value, dict) else ()
-    return "auto" if one.value is None else one.value
+    return "auto" if name in ("children", "workers") and one.value is None else one.value
 
 
 def _spell(value: object) -> str:
@@ -51,4 +51,6 @@ def _spell(value: object) -> str:
         return ", ".join(f"{queue}: {n or 'auto'}" for queue, n in value.items())
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
+    if value is None:
+        return "any"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -50,8 +50,8 @@ def worker(
         typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
     ] = None,
     units: Annotated[
-        int | None,
-        typer.Option("--units", metavar="N", min=0, help="Units of this host, which its running jobs may not exceed."),
+        str | None,
+        typer.Option("--units", metavar="N", help="Units of this host, which its running jobs may not exceed."),
     ] = None,
     url: Url = None,
     config: Config = None,
@@ -75,6 +75,7 @@ def worker(
         grace=grace,
         multiprocessing=multiprocessing,
         burst=burst,
+        units=units,
     )
     served, n = settings.tasks, settings.count_children()
     if not served:
@@ -99,7 +100,7 @@ def worker(
             multiprocessing=settings.multiprocessing,
             grace=settings.grace,
             burst=settings.burst,
-            units=units,
+            units=settings.units,
         )
         hand.run(manager)
         if settings.burst:

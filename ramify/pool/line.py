@@ -20,7 +20,7 @@ WORKER: Final = "worker"
 OWN: Final = ("directory", "venv", "environment")
 """What a project says beyond settings."""
 
-PASSED: Final = ("url", "tasks", "queues", "children", "grace", "multiprocessing", "burst")
+PASSED: Final = ("url", "tasks", "queues", "children", "grace", "multiprocessing", "burst", "units")
 
 
 class Line(Struct, frozen=True):
@@ -109,7 +109,8 @@ def _make(
     name: str, n: int | None, settings: Settings, directory: Path, python: str, environment: Mapping[str, str]
 ) -> Line:
     count = os.cpu_count() or 1 if n is None else n
-    passed = {f"RAMIFY_{key.upper()}": _spell(getattr(settings, key)) for key in PASSED}
+    said = {key: getattr(settings, key) for key in PASSED}
+    passed = {f"RAMIFY_{key.upper()}": _spell(value) for key, value in said.items() if value is not None}
     # Each worker of a pool has one child unless more are asked for: what a pool has more of is workers.
     passed["RAMIFY_CHILDREN"] = str(settings.children or 1)
     return Line(name, count, directory, python, settings, {**environment, **passed})

@@ -143,10 +143,10 @@ class Crew:
         for hand in self._hands:
             self._hear(hand, advances)
         for flight, advance in advances:
+            flight.percent = flight.percent if advance.percent is None else advance.percent
+            flight.status = flight.status if advance.status is None else advance.status
             job = flight.claim.row.id
-            old = self.progress.get(job, Progress(job))
-            percent = old.percent if advance.percent is None else advance.percent
-            self.progress[job] = Progress(job, percent, old.status if advance.status is None else advance.status)
+            self.progress[job] = Progress(job, flight.percent, flight.status)
 
     def _hear(self, hand: Hand, advances: list[tuple[Flight, Advance]]) -> None:
         took: dict[str | None, list[float]] = {}

@@ -16,7 +16,7 @@ from ramify.worker.process import Death, Process, fork, spawn
 
 class Flight(Struct, gc=False, eq=False):
     """A claimed job on its way through a child. `expected` is how long it should take, `since` when it was
-    claimed; `results` fill its arguments."""
+    claimed; `results` fill its arguments; `percent` and `status` are the last that it told."""
 
     claim: Claim
     awaits: bool
@@ -26,6 +26,8 @@ class Flight(Struct, gc=False, eq=False):
     results: dict[JobId, Value] = {}
     number: int = 0
     sent: float = 0.0
+    percent: int | None = None
+    status: str | None = None
     cancelled: float | None = None
     hand: "Hand | None" = None
 

@@ -26,6 +26,7 @@ def test_each_setting_is_shown_with_where_it_came_from(
         ["grace", "5", "ramify.toml, line 2"],
         ["multiprocessing", "false", "default"],
         ["burst", "false", "default"],
+        ["units", "any", "default"],
         ["workers", "auto", "default"],
         ["project", "none", "default"],
     ]

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from ramify.declared import Declaration
 from ramify.errors import BadNode, RamifyError
 from ramify.graph.check import find_violations
 from ramify.graph.ends import decide_end
@@ -55,6 +56,7 @@ from ramify.model import (
     When,
     Which,
 )
+from ramify.model import Clock as ClockStep
 from ramify.node import Node
 from ramify.stores.protocol import Store
 from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Connection, Names, comparable
@@ -372,11 +374,12 @@ class Stores(RuleBasedStateMachine):
         served = [row for row in ready if not row.doomed and row.lane.queue in queues[:k]]
         served.sort(key=lambda row: (queues.index(row.lane.queue), -row.priority, row.tree, row.id))
         late = sum(row.due is not None for row in ready)
+        want = Want(n, tuple(queues[:k]), ends=n, host=_host(session))
 
-        reply = self.try_to(lambda store: store.exchange(session, [], Want(n, tuple(queues[:k]), ends=n)))
+        reply = self.try_to(lambda store: store.exchange(session, [], want))
 
         if isinstance(reply, Exchange):
-            self.check_reply(session, [], [], reply, Want())
+            self.check_reply(session, [], [], reply, want)
             if late <= self.slice and not self.now.limits:
                 expected = [row.id for row in (*ends[:n], *served[:n])]
                 assert [claim.row.id for claim in reply.claims] == expected
@@ -411,7 +414,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        event=st.sampled_from(["enter", "leave", "beat", "adopt", "time", "time", "lapse", "limit", "reopen"]),
+        event=st.sampled_from(["enter", "leave", "beat", "adopt", "time", "time", "lapse", "limit", "task", "reopen"]),
         breaks_at=st.integers(0, 9),
     )
     def happen(self, data: st.DataObject, event: str, breaks_at: int) -> None:
@@ -421,6 +424,8 @@ class Stores(RuleBasedStateMachine):
         elif event == "limit":
             rule = data.draw(st.sampled_from([None, None, None, Rule(0), Rule(1), Rule(2)]))
             self.limit(data.draw(st.sampled_from(LIMITS)), rule)
+        elif event == "task":
+            self.change_task(data, breaks_at)
         elif event == "adopt":
             self.adopt(self.pick_session(data), data.draw(st.integers(1, 3)), breaks_at)
         elif event == "beat":
@@ -443,6 +448,17 @@ class Stores(RuleBasedStateMachine):
         self.do(lambda store: store.leave(session))
         self.sessions.remove(session)
         self.gone.append(session)
+
+    def change_task(self, data: st.DataObject, breaks_at: int) -> None:
+        """A task is declared, forgotten, or its schedule goes on; a clock moves only from where it stands."""
+        task = Declaration(name=TASKS[0], limit=data.draw(st.sampled_from([None, 1, 2])), asked=(("x",),))
+        gone = data.draw(st.sampled_from([(), (), TASKS[:1]]))
+        self.do(lambda store: store.declare([] if gone else [task], gone), breaks_at)
+        batch = plan(sketch([Node("m:x")]), self.names)
+        was, now = [data.draw(st.sampled_from([None, 1.0, 2.0])) for _ in range(2)]
+        batch.clock = ClockStep("c", was, now or 3.0)
+        self.try_to(lambda store: store.add(deepcopy(batch)), breaks_at)
+        self.do(lambda store: (store.tasks(), store.tasks(TASKS), store.info().clocks))
 
     def lapse(self) -> None:
         """No worker is heard of for longer than a lease, but one, which adopts."""

@@ -183,6 +183,14 @@ def tell() -> None:
     current().status("on the way")
 
 
+def tell_bit_by_bit(gate: str, other: str) -> None:
+    """Say how far it is, and only when that was read, what it does."""
+    current().progress(30)
+    wait_for(gate)
+    current().status("on the way")
+    wait_for(other)
+
+
 def tell_and_wait(path: str) -> None:
     tell()
     wait_for(path)

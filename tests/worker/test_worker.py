@@ -328,6 +328,22 @@ def test_progress_is_stored(place: Place, tmp_path: Path) -> None:
     thread.join()
 
 
+def test_progress_stays_when_the_status_changes(place: Place, tmp_path: Path) -> None:
+    """Percent and status are two things: a new one of either leaves the other, however far apart they come."""
+    gate, other = tmp_path / "gate", tmp_path / "other"
+    root = place.add(call("tell_bit_by_bit", str(gate), str(other)))
+    thread = start(Worker(place.store, [JOBS], children=1, burst=True))
+
+    until(lambda: place.left(root).percent == 30)
+    gate.touch()
+    until(lambda: place.left(root).status == "on the way")
+    percent = place.left(root).percent
+    other.touch()
+    thread.join()
+
+    assert percent == 30
+
+
 def test_cancel_asks_first(place: Place, tmp_path: Path) -> None:
     """A running job that is cancelled is told so."""
     begun = str(tmp_path / "begun")
