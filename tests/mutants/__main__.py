@@ -22,6 +22,9 @@ ROOT: Final = Path(__file__).parents[2]
 LONGEST: Final = 600
 """Seconds in which a mutant must be caught."""
 
+RUN: Final = "import os, sys, pytest; os._exit(pytest.main(sys.argv[1:]))"
+"""Runs the tests and does not wait for processes that a failed one has left."""
+
 
 class Mutant(Struct, frozen=True):
     """One way to break ramify, and the tests that must notice."""
@@ -48,8 +51,8 @@ def is_caught(mutant: Mutant, place: Path) -> bool:
         # A test that hangs ends the run at its time limit, whatever it waits for.
         [
             sys.executable,
-            "-m",
-            "pytest",
+            "-c",
+            RUN,
             "-q",
             "-x",
             "-p",
