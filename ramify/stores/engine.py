@@ -15,6 +15,7 @@ from ramify.model import (
     Clock,
     Exchange,
     Failure,
+    Findings,
     JobId,
     Mending,
     Outcome,
@@ -143,6 +144,9 @@ class Engine(ABC):
             more = tables.first_work() is not None
         self._wake(ready=True, ended=True)
         return more
+
+    def examine(self) -> Findings:
+        return Findings()  # a snapshot shows all that can go wrong, unless a subclass knows better
 
     def mend(self, mending: Mending) -> int:
         with self._write() as tables:

@@ -85,6 +85,7 @@ def test_what_nobody_could_end_is_ended_by_the_next(shared: Place, tmp_path: Pat
     process.wait()
     shared.store.move(Which(ids=(job,)), Verb.CANCEL)
     other = start_process(shared.url)
+    until(lambda: other.pid in {session.pid for session in shared.store.info().sessions})
 
     # What had lost its parent cannot be found any more once the supervisor is gone: only the guard was told of it.
     until(lambda: not any(map(is_alive, {*family, *started[:2]} - {started[2]})))

@@ -10,7 +10,6 @@ from typing import Any
 from ramify.declared import Declaration
 from ramify.model import (
     Edge,
-    Findings,
     Info,
     JobId,
     Page,
@@ -103,9 +102,6 @@ class Memory(Engine):
                 limits=tables.limits(),
                 results={id: copy(result) for id, result in sorted(tables.results.items())},
             )
-
-    def examine(self) -> Findings:
-        return Findings()
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         return self._bell.wait(timeout, also)
