@@ -3,15 +3,18 @@
 import argparse
 import json
 
-from bench import add, drain, graphs, limits, look, measure, peers, start
+from bench import add, directory, drain, graphs, limits, look, measure, on_redis, peers, postgres, start
 
 BENCHES = {
+    "postgres": postgres.run,
     "drain": drain.run,
     "add": add.run,
     "start": start.run,
+    "directory": directory.run,
     "graphs": graphs.run,
     "limits": limits.run,
     "look": look.run,
+    "on_redis": on_redis.run,
 }
 
 

@@ -5,10 +5,13 @@ import multiprocessing
 import sys
 import time
 
-from huey import SqliteHuey
+from huey import FileHuey, SqliteHuey
 
 what, folder, n, fsync = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "fsync"
-app = SqliteHuey("bench", filename=f"{folder}/huey.db", fsync=fsync)
+if what.endswith("files"):
+    app = FileHuey("bench", path=f"{folder}/huey")
+else:
+    app = SqliteHuey("bench", filename=f"{folder}/huey.db", fsync=fsync)
 
 
 @app.task()
@@ -66,4 +69,4 @@ def chain():
     return n / (time.perf_counter() - begin)
 
 
-print(json.dumps({"drain": drain, "wait": wait, "chain": chain}[what]()))
+print(json.dumps({"drain": drain, "drain files": drain, "wait": wait, "chain": chain}[what]()))

@@ -1,7 +1,7 @@
 """ramify: durable jobs that branch."""
 
 from ramify.app import Ramify
-from ramify.build import group, job, series
+from ramify.build import group, job, series, shell
 from ramify.context import Context, current
 from ramify.errors import (
     AlreadyReleased,
@@ -11,6 +11,7 @@ from ramify.errors import (
     BadStore,
     BadTask,
     BadValue,
+    CommandFailed,
     Cycle,
     Fail,
     JobCancelled,
@@ -29,7 +30,7 @@ from ramify.errors import (
     WouldDeadlock,
 )
 from ramify.handle import Job
-from ramify.model import Failure, Retry, State, Unique
+from ramify.model import Failure, Line, Retry, State, Unique
 from ramify.need import needs, same
 from ramify.node import Node
 from ramify.task import task
@@ -44,6 +45,7 @@ __all__ = [
     "BadStore",
     "BadTask",
     "BadValue",
+    "CommandFailed",
     "Context",
     "Cycle",
     "Fail",
@@ -53,6 +55,7 @@ __all__ = [
     "JobEnded",
     "JobFailed",
     "JobSkipped",
+    "Line",
     "Lost",
     "NewerSchema",
     "Node",
@@ -74,5 +77,6 @@ __all__ = [
     "needs",
     "same",
     "series",
+    "shell",
     "task",
 ]

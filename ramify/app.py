@@ -23,7 +23,7 @@ from ramify.model import ENDED, Batch, JobId, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
-from ramify.stores.open import open_store
+from ramify.stores.open import Engine, adder_within, address_of, open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
 from ramify.tasks import Tasks
@@ -43,22 +43,25 @@ class Ramify:
 
     What is not said here comes from the settings: `$RAMIFY_URL`, `ramify.toml` or `pyproject.toml`, else
     `sqlite:///ramify.db`. With `tasks=["__main__"]` a script that runs its jobs itself may use functions of its own.
+    In place of an address it takes an engine of SQLAlchemy; `schema` is that of a PostgreSQL database, else "ramify".
     """
 
-    def __init__(self, url: str | None = None, *, tasks: Sequence[str | ModuleType] = ()) -> None:
+    def __init__(
+        self, url: str | Engine | None = None, *, tasks: Sequence[str | ModuleType] = (), schema: str | None = None
+    ) -> None:
         modules = [tasks] if isinstance(tasks, str) else tasks
         names = [module if isinstance(module, str) else module.__name__ for module in modules]
-        self.settings = read_settings(url=url, tasks=names)
+        self.settings = read_settings(url=address_of(url), tasks=names)
         self.url = self.settings.url
-        self.store: Store = open_store(self.url)
+        self.store: Store = open_store(self.url, schema)
         self.tasks = Tasks(self.settings.tasks)
         self._known = Known(self.store, self.tasks.modules)
         self._claimed: list[Claimed] = []
 
     @overload
-    def enqueue(self, what: Node[T], /, *, request: str | None = None) -> Job[T]: ...
+    def enqueue(self, what: Node[T], /, *, request: str | None = None, tx: object = None) -> Job[T]: ...
     @overload
-    def enqueue(self, what: Mapping[str, Any], /, *, request: str | None = None) -> Job[Any]: ...
+    def enqueue(self, what: Mapping[str, Any], /, *, request: str | None = None, tx: object = None) -> Job[Any]: ...
     @overload
     def enqueue(self, what: str, /, *args: object, **kwargs: object) -> Job[Any]: ...
     @overload
@@ -80,19 +83,22 @@ class Ramify:
     def enqueue(self, what: Any, /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Store work, all of it or nothing, and return its root: a function, "module:function", node, or project.
 
-        The same `request` given again adds nothing and returns the first one's job; it goes with nodes and projects,
-        as all arguments of a function are the function's. Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue`
-        naming the mistake and where it is.
+        The same `request` given again adds nothing and returns the first one's job. With `tx`, a connection to the
+        PostgreSQL database that the jobs are in (of psycopg, SQLAlchemy or Django), they are there if and only if its
+        transaction is committed. Both go with nodes and projects, as all arguments of a function are its own.
+
+        Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue` naming the mistake and where it is.
         """
         node = self._spread(_read(what, args, kwargs))
         flats = sketch([node])
         self._known.prepare(flats)
         batch = plan(flats, make_ids)
-        if not isinstance(what, str) and not callable(what):
-            batch.request = kwargs.get("request")
+        own = {} if isinstance(what, str) or callable(what) else kwargs
+        batch.request, tx = own.get("request"), own.get("tx")
         self._refuse_main(batch)
         root = batch.rows[-1].id
-        return Job(self.store, self.store.add(batch).get(root, root), node)
+        store = self.store if tx is None else adder_within(self.store, tx)
+        return Job(self.store, store.add(batch).get(root, root), node)
 
     def job(self, id: JobId) -> Job[Any]:
         """Return the job of this id. Raise `NotFound` if there is none."""
@@ -285,7 +291,7 @@ def _read(what: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AnyNod
     if isinstance(what, list | tuple):
         raise BadNode("a list is not one job: enqueue group(*nodes), or each node for itself")
     if isinstance(what, Node | Mapping):
-        if args or kwargs.keys() - {"request"}:
+        if args or kwargs.keys() - {"request", "tx"}:
             raise BadNode(f"arguments go with a function; {what!r:.80} has its own")
         return what if isinstance(what, Node) else project.read(what)
     if isinstance(what, str) or callable(what):

@@ -7,8 +7,10 @@ argument is a value, or the node or job that will return one of that type.
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
+from ramify.command import check
 from ramify.declared import Parameter
 from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.node import AnyNode, Node, Ref
@@ -21,12 +23,15 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 E = TypeVar("E")
+RUN: Final = "ramify.programs:run"
 Given: TypeAlias = A | Node[A] | Ref[A]
 
 ALL: Final = "ALL"
 """As argument of a task with `fan_out`: one job for each value that the parameter allows."""
 
 
+@overload
+def job(fn: Node[T], /) -> Node[T]: ...
 @overload
 def job(
     fn: Callable[P, Awaitable[T]],
@@ -151,12 +156,17 @@ def job(
 ) -> Node[T]: ...
 @overload
 def job(fn: str, /, *args: object, **kwargs: object) -> Node[Any]: ...
-def job(fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Node[Any]:
+def job(fn: Callable[..., Any] | AnyNode | str, /, *args: Any, **kwargs: Any) -> Node[Any]:
     """Describe one call of a function. A node or job as argument means: run after it, and hand over its result.
 
     A text names the function as "module:function"; if it is not imported here, what was deployed of it is asked when
     the job is stored. Raise `BadTask` if no worker could find the function, `BadArguments` if the arguments do not fit.
+    What is a node already, as `shell("…")` is, is returned as it is.
     """
+    if isinstance(fn, Node):
+        if args or kwargs:
+            raise BadNode(f"arguments go with a function; {fn!r} has its own")
+        return fn
     try:
         call = look_up(fn)
     except TypeError:  # not hashable, so certainly not a function
@@ -166,6 +176,17 @@ def job(fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Node[Any]
     if kwargs or call.choices or not call.least <= len(args) <= call.most:
         check_arguments(call, args, kwargs)
     return Node(call.name, args, kwargs or None, (), call.how, call.function)
+
+
+def shell(
+    command: str | Sequence[str], *, progress: str | None = None, directory: str | PurePath | None = None
+) -> Node[int]:
+    """Describe a job that is only a command, and fails unless its exit status is 0; see `current().exec`.
+
+    Only workers that are given the module `ramify.programs` run commands. Raise `BadNode` if it is none.
+    """
+    given = {"progress": progress, "directory": None if directory is None else str(directory)}
+    return Node(RUN, (check(command),), {name: value for name, value in given.items() if value is not None} or None)
 
 
 def spread(
@@ -219,10 +240,10 @@ def group(
 
     One that fails lets the others finish, or with `fail="fast"` has them cancelled. `timeout` is seconds for the whole.
     """
-    children = _check(nodes)
+    children = _check_nodes(nodes)
     if body is None:
         return Node(children=children).options(fail=fail, timeout=timeout, label=label)
-    _check([body])
+    _check_nodes([body])
     if body.task is None or body.children:
         raise BadNode(f"the body of a group is one call, as body=job(function), not {body!r}")
     whole = Node(body.task, body.args, body.kwargs, children, body.how, body.function)
@@ -231,10 +252,10 @@ def group(
 
 def series(*nodes: Node[T]) -> Node[list[T]]:
     """Put nodes under one, as `group` does; each runs after the one before is done."""
-    return Node[list[T]](children=_check(nodes)).changed(series=True)
+    return Node[list[T]](children=_check_nodes(nodes)).changed(series=True)
 
 
-def _check(nodes: Sequence[object]) -> tuple[AnyNode, ...]:
+def _check_nodes(nodes: Sequence[object]) -> tuple[AnyNode, ...]:
     for node in nodes:
         if isinstance(node, Ref):
             raise BadNode(f"job {node.id} is stored already; pass it as an argument, or name it with options(after=…)")

@@ -3,11 +3,17 @@
 It collects; the runner that entered it hands on what was collected with the outcome, so nothing here knows a store.
 """
 
-from collections.abc import Callable
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
+from pathlib import Path
 from typing import Final, NoReturn
 
-from ramify.errors import BadNode, Fail, OutsideJob
+from ramify.command import Command, Keeper, Lines, OnLine, Progress, describe
+from ramify.errors import BadNode, CommandFailed, Fail, OutsideJob
 from ramify.model import JobId
 from ramify.node import AnyNode, Node
 
@@ -27,11 +33,17 @@ class Context:
         attempt: int,
         is_cancelled: Callable[[], bool],
         report: Callable[[int | None, str | None], None],
+        say: Callable[[Lines], None] = lambda lines: None,
+        keeper: Keeper | None = None,
+        place: Path | None = None,
     ) -> None:
         self.job, self.tree, self.parent, self.attempt = job, tree, parent, attempt
         self.spawned: list[AnyNode] = []
         self.siblings: list[AnyNode] = []
-        self._is_cancelled, self._report = is_cancelled, report
+        self._is_cancelled, self._report, self._say = is_cancelled, report, say
+        self._keeper, self._place = keeper, place
+        self._directory: Path | None = None
+        self._percent = 0
 
     @property
     def key(self) -> str:
@@ -55,17 +67,74 @@ class Context:
         (self.siblings if self.parent is not None else self.spawned).extend(map(_check, nodes))
 
     def progress(self, done: float, total: float | None = None) -> None:
-        """Say how much is done: of `total`, or percent."""
+        """Say how much is done: of `total`, or percent. It only grows, as long as this run goes on."""
         share = done if total is None else 100 * done / total if total > 0 else 100
-        self._report(round(min(100, max(0, share))), None)
+        percent = max(self._percent, round(min(100, max(0, share))))
+        if percent != self._percent or percent == 0:
+            self._percent = percent
+            self._report(percent, None)
 
     def status(self, text: str) -> None:
         """Say in a line what is being done; of a longer text the beginning counts."""
         self._report(None, str(text)[:1000].encode("utf-8", "replace").decode())
 
+    @property
+    def directory(self) -> Path:
+        """A directory for this run alone, empty at first, removed after the run.
+
+        With `$RAMIFY_DIRECTORIES` it is made there instead, named after the job and its attempt, and kept.
+        """
+        if self._directory is None:
+            kept = os.environ.get(KEPT)
+            if kept:
+                self._directory = Path(kept).resolve() / self.key
+                self._directory.mkdir(parents=True, exist_ok=True)
+            else:
+                self._directory = Path(tempfile.mkdtemp(prefix=f"run-{self.key}-", dir=self._place))
+        return self._directory
+
+    def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        on_stdout: OnLine | None = None,
+        on_stderr: OnLine | None = None,
+        check: bool = True,
+        progress: str | re.Pattern[str] | None = None,
+        directory: str | Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """Run a program and return its exit status: a text is for the shell, a list is program and arguments.
+
+        What it prints goes to the job's log, line by line; `on_stdout` and `on_stderr` are called for each line with
+        its number, from 1, and the line; all have been when this returns. A callback that raises is not called again,
+        and what it raised stands in the log. `progress` finds how far the program is in its lines: a regular
+        expression with one group (percent) or two (so many of so many). The program ends with the job, and what it
+        leaves running ends with it. With `check`, raise `CommandFailed` unless the status is 0; of a program that a
+        signal ended it is that number, negative. Inside a coroutine, say `await asyncio.to_thread(current().exec, …)`.
+        """
+        shown = None if progress is None else Progress(progress, self.progress)
+        run = Command(command, directory, environment, self._say, self._is_cancelled, self._keeper)
+        status, last = run.run(on_stdout, on_stderr, shown)
+        if run.cancelled:
+            raise CommandFailed(f"{describe(command)} was ended because the job was cancelled")
+        if check and status != 0:
+            how = f"exit status {status}" if status > 0 else f"signal {-status}"
+            raise CommandFailed(f"{describe(command)} ended with {how}" + (f": {last}" if last else ""))
+        return status
+
+    def close(self) -> None:
+        """Remove the running directory, unless it is kept; the runner calls this after the run."""
+        if self._directory is not None and not os.environ.get(KEPT):
+            shutil.rmtree(self._directory, ignore_errors=True)
+
     def fail(self, reason: str) -> NoReturn:
         """End this job `failed`, without another try."""
         raise Fail(reason)
+
+
+KEPT: Final = "RAMIFY_DIRECTORIES"
+"""The variable that names where running directories are kept; without it they are removed after the run."""
 
 
 _running: Final[ContextVar[Context | None]] = ContextVar("ramify_running", default=None)

@@ -50,6 +50,10 @@ class Fail(RamifyError):
     """Raised by `current().fail(reason)`: the job fails with this reason, and is not tried again."""
 
 
+class CommandFailed(RamifyError):
+    """A command that a job ran did not end with exit status 0."""
+
+
 class CannotStart(RamifyError):
     """The processes that should run jobs die as they start."""
 

@@ -196,15 +196,36 @@ class _Search:
                 what = f"{kind} {name}" if name else "everything"
                 text = f"{name_row(row)} may not start: {what} is suspended{until}"
                 return Reason("suspended", text, row.id, command)
-            running = self._running(scope)
-            if len(running) >= limits[scope]:
-                names = ", ".join(map(name_row, running[:NAMED]))
-                more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
-                text = f"{name_row(row)} may not start: the limit of {limits[scope]} on {scope} is in use"
-                text += f" by {names}{more}" if running else ""
-                command = ("limit", scope, str(len(running) + 1))
-                return Reason("limit", text, row.id, command, tuple(each.id for each in running))
+            if (reason := _explain_full(row, scope, limits[scope], self._running(scope))) is not None:
+                return reason
         return None
+
+    def _explain_hosts(self, row: Row, workers: Iterable[Session]) -> Reason | None:
+        """Return why no host of these workers has room for the job; what time mends goes first."""
+        reasons: list[Reason] = []
+        for host, units in dict.fromkeys((worker.host, worker.units) for worker in workers):
+            reason = self._explain_host(row, host, units)
+            if reason is None:
+                return None
+            reasons.append(reason)
+        return next((reason for reason in reasons if not reason.obstacle), reasons[0])
+
+    def _explain_host(self, row: Row, host: str, units: int | None) -> Reason | None:
+        scope, limits, running = f"host:{host}", in_force(self.limits), list[Row]()
+        if units is not None or scope in limits:
+            sessions = {session.id for session in self.info.sessions if session.host == host}
+            everything = self.store.jobs(Which(states=frozenset({State.RUNNING})), Page(size=SLICE))
+            running = [each for each in everything if not each.doomed and each.session in sessions]
+        if scope in limits and (reason := _explain_full(row, scope, limits[scope], running)) is not None:
+            return reason
+        used, own = sum(each.lane.units for each in running), row.lane.units
+        if units is None or used + own <= units:
+            return None
+        if own > units:
+            text = f"{name_row(row)} takes {own:,} units of a host, and {host} has {units:,}"
+            return Reason("units", text, row.id, (*self._worker(row), "--units", str(own)))
+        text = f"{name_row(row)} takes {own:,} units, and of the {units:,} of host {host} {used:,} are in use"
+        return Reason("units", text + _used_by(running), row.id, (), tuple(each.id for each in running))
 
     def _running(self, scope: str) -> list[Row]:
         kind, _, name = scope.partition(":")
@@ -222,13 +243,16 @@ class _Search:
         here = [worker for worker in self.workers if queue in worker.queues]
         if not here:
             return Reason("unserved", f"{name} is ready, but nobody serves queue {queue}", row.id, self._worker(row))
-        if not task.startswith(BUILT_IN) and not any(task in worker.tasks for worker in here):
+        able = [worker for worker in here if task.startswith(BUILT_IN) or task in worker.tasks]
+        if not able:
             served = modules_of(here)
             text = f"{name} is ready, but no worker knows task {task}: those of queue {queue} serve {', '.join(served)}"
             # They know the module, and it has no such function, so another worker would not know it either.
             missing = task.partition(":")[0] in served
             text += ", which has no such function" if missing else ""
             return Reason("unknown", text, row.id, () if missing else self._worker(row))
+        if (reason := self._explain_hosts(row, able)) is not None:
+            return reason
         ready = self.store.counts(Which(states=frozenset({State.READY}), queues=frozenset({queue})), "state")
         text = f"{name} is ready; a worker takes it when it is its turn, {ready.get('ready', 0):,} are ready in {queue}"
         return Reason("ready", text, row.id)
@@ -249,6 +273,21 @@ class _Search:
 
     def _children(self, row: Row) -> Iterator[Row]:
         yield from self.store.jobs(Which(under=row.id, states=UNFINISHED), Page(size=LOOKED_AT))
+
+
+def _explain_full(row: Row, scope: str, n: int, running: Sequence[Row]) -> Reason | None:
+    """Return that the limit on the scope is in use, if it is."""
+    if len(running) < n:
+        return None
+    text = f"{name_row(row)} may not start: the limit of {n} on {scope} is in use{_used_by(running)}"
+    command = ("limit", scope, str(len(running) + 1))
+    return Reason("limit", text, row.id, command, tuple(each.id for each in running))
+
+
+def _used_by(running: Sequence[Row]) -> str:
+    names = ", ".join(map(name_row, running[:NAMED]))
+    more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
+    return f" by {names}{more}" if running else ""
 
 
 def _waiting_for(row: Row, reason: Reason) -> Reason:

@@ -14,13 +14,13 @@ from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
 from ramify.known import Known
-from ramify.model import Batch, Edge, Failure, JobId, Kind, Result, Row, State, Step, Verb, When, Which
+from ramify.model import Batch, Edge, Failure, JobId, Kind, Line, Result, Row, State, Step, Verb, When, Which
 from ramify.node import AnyNode, Ref
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
 from ramify.stores.protocol import Store
-from ramify.stores.read import name_row, read_edges, read_into, read_row, read_rows, wait_for
+from ramify.stores.read import name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for
 
 DEPTH: Final = 6
 """So many levels of a tree are drawn."""
@@ -98,6 +98,14 @@ class Job(Ref[T_co], Generic[T_co]):
         if self._execute is None:
             raise BadNode(f"job {self.id} is not claimed here; app.claim() returns a job that this process may run")
         self._execute()
+
+    def log(self, after: int = 0) -> list[Line]:
+        """Return what the job said so far, beyond line number `after`: what its commands printed, line by line.
+
+        Of a long log the newest lines are kept; `number` tells what is missing.
+        """
+        self._row()
+        return list(read_log(self._store, self.id, after))
 
     def release(self) -> None:
         """Let a held job and all that is held with it go. Raise `AlreadyReleased` if it is not held."""

@@ -353,7 +353,7 @@ class Exchange(Struct):
 
 
 class Session(Struct, frozen=True):
-    """One life of a worker. `tasks` are the names of those that it knows."""
+    """One life of a worker. `tasks` are the names of those that it knows, `units` those of its host (None: any)."""
 
     id: SessionId
     host: str = ""
@@ -361,6 +361,7 @@ class Session(Struct, frozen=True):
     queues: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     started: float = 0.0
+    units: int | None = None
 
 
 class Progress(Struct, frozen=True):
@@ -369,6 +370,15 @@ class Progress(Struct, frozen=True):
     job: JobId
     percent: int | None = None
     status: str | None = None
+
+
+class Line(Struct, frozen=True):
+    """One line that a running job said, on `out` or `err`. `number` is its place in the job's log, from 1 on."""
+
+    job: JobId
+    text: str
+    stream: str = "out"
+    number: int = 0
 
 
 class Beat(Struct):

@@ -3,7 +3,6 @@
 They are read once, at the edge. Where they are written is `sources.py`.
 """
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec import Struct
 from ramify.errors import BadSettings
 from ramify.sources import Found, Source, read_arguments, read_config, read_directory, read_environment
 from ramify.sources import find_strays as _find_strays
+from ramify.span import read_span, read_typed
 
 MOST: Final = 1024
 """So many children, at most: beyond this it is a slip of the finger."""
@@ -147,10 +147,8 @@ def _read_projects(value: object) -> dict[str, dict[str, Any]]:
     return value
 
 
-def _read_seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or not 0 <= float(value) < math.inf:
-        raise ValueError
-    return float(value)
+def _read_grace(value: object) -> float:
+    return read_typed("grace", value, 0) if isinstance(value, str) else read_span("grace", value, 0)
 
 
 def _read_flag(value: object) -> bool:
@@ -166,7 +164,7 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "tasks": (_read_names, "a list of modules, as ['my_tasks']"),
     "queues": (_read_names, "a list of queues, as ['default']"),
     "children": (_read_children, f"a number from 1 to {MOST} or 'auto'"),
-    "grace": (_read_seconds, "a number of seconds"),
+    "grace": (_read_grace, "a number of seconds, or a text as '5m'"),
     "multiprocessing": (_read_flag, "true or false"),
     "burst": (_read_flag, "true or false"),
     "units": (_read_units, "a whole number"),

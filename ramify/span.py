@@ -23,6 +23,15 @@ def read_span(name: str, value: object, least: float = -math.inf) -> float:
     return float(seconds)
 
 
+def read_typed(name: str, text: str, least: float = -math.inf) -> float:
+    """Return a length of time that was typed, as `read_span` does; a bare number is seconds here."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return read_span(name, text.strip(), least)
+    return read_span(name, seconds, least)
+
+
 def _read_text(text: str) -> float | None:
     seconds, at = 0.0, 0
     while part := _PART.match(text, at):

@@ -1,4 +1,4 @@
-"""What the tests of the Python face share: an app on each store that needs no server."""
+"""What the tests of the Python face share: an app on each store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from ramify import Ramify
+from tests.urls import URLS
 
 TASKS = ("tests.face.tasks", "tests.requirements.r1_tasks")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=URLS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store of each kind."""
-    return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db?durability=fast"
+    return URLS[request.param](tmp_path)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from ramify.cli.health import health
 from ramify.cli.info import info
 from ramify.cli.init import init
 from ramify.cli.jobs import jobs
+from ramify.cli.log import log
 from ramify.cli.pool import pool
 from ramify.cli.result import result
 from ramify.cli.run import run
@@ -52,6 +53,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "tree": tree,
     "explain": explain,
     "result": result,
+    "log": log,
     "release": release,
     "cancel": cancel,
     "retry": retry,
@@ -107,8 +109,11 @@ def _run(arguments: Sequence[str]) -> int:
             complain(f"{text} S{see}" if text.endswith("?") else f"{text}; s{see}")
     except RamifyError as error:
         complain(str(error))
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`); what is still buffered must not complain at exit.
+    except SystemExit as ended:
+        # The reader has seen enough (`| head`), which typer and rich take for a failure.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        # What is still buffered must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

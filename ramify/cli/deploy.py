@@ -86,4 +86,4 @@ def _ask(app: Ramify) -> None:
         )
     err().print(f"This forgets {jobs:,} jobs, and all limits and tasks, of {mask(app.url)}.", soft_wrap=True)
     if typer.prompt(f"Type {WORD} to go on", err=True) != WORD:
-        raise typer.Abort
+        raise BadSettings(f"that was not {WORD!r}, so nothing was forgotten, and nothing deployed")

@@ -12,6 +12,7 @@ from ramify.cli.store import Url, open_existing
 from ramify.graph.check import find_violations
 from ramify.graph.mend import find_mending
 from ramify.picture.words import plain
+from ramify.stores.directory import Directory
 from ramify.stores.protocol import Store
 
 TIMES: Final = 5
@@ -57,6 +58,8 @@ def doctor(
 def examine(store: Store) -> Diagnosis:
     """Look at all that is stored, as it is at one moment."""
     place = store.examine()
+    if isinstance(store, Directory):
+        place.notes += [f"passed over: {stray}" for stray in store.strays()]
     if place.wrong:
         # What cannot be read would end the look at everything else.
         return Diagnosis(0, 0, place.wrong, place.notes)

@@ -65,7 +65,7 @@ def jobs(
     for state in states or ():
         if state not in STATES:
             raise typer.BadParameter(
-                f"there is no state {state!r}{suggest(state, STATES)}; there are {', '.join(STATES)}"
+                f"there is no state {state!r}{suggest(state, STATES) or '.'} There are {', '.join(STATES)}"
             )
     with open_existing(url) as app:
         which = Which(

@@ -1,5 +1,6 @@
 """What the terminal shows: consoles, complaints, lines, JSON. How a job is called and coloured: `picture/words.py`."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -35,6 +36,21 @@ def complain(message: str) -> None:
 def note(message: str) -> None:
     """Say something beside what was asked for."""
     err().print(Text(plain(message)), soft_wrap=True)
+
+
+class Plainly(logging.Formatter):
+    """A line of the log in which nothing is left that a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line with its time."""
+        return "\n".join(map(plain, super().format(record).split("\n")))
+
+
+def log_plainly() -> None:
+    """Let the log appear beside what was asked for."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Plainly("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
 
 
 def print_lines(console: Console, lines: Iterable[Text], *, page: bool = True) -> None:

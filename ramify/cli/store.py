@@ -57,6 +57,8 @@ def open_existing(url: str | None, config: str | None = None) -> Ramify:
     found = read_settings(config=config, url=url).url
     _refuse_memory(found)
     parts = urlsplit(found)
+    if parts.scheme == "dir" and not os.path.exists(os.path.join(parts.path, "ramify.json")):
+        raise BadStore(f"there is no queue at {mask(found)} yet; --url names another, `ramify run` makes one")
     if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
         raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify run` makes one")
     return Ramify(found)

@@ -9,6 +9,7 @@ from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.declared import Declaration, Need, Parameter
+from ramify.explain import spell
 from ramify.picture.words import plain
 
 SIGNS: Final = {"rest": "*", "others": "**"}
@@ -47,6 +48,7 @@ def details(task: Declaration) -> list[str]:
     lines = task.help.splitlines()[:1]
     lines += [f"{each.name}: {each.help}" for each in task.parameters if each.help]
     lines += [f"needs {_spell_need(need)}" for need in task.needs]
+    lines += [f'{name} may be "ALL": a job for each value' for name in task.fan_out]
     if task.limit is not None:
         lines.append(f"at most {task.limit} at once")
     if task.cron is not None:
@@ -72,8 +74,8 @@ def _spell_need(need: Need) -> str:
         else f"{each.name}=same{''.join(f' {sign} {_as_json(operand)}' for sign, operand in each.same)}"
         for each in need.given
     ]
-    hours = need.within / 3600
-    return f"{need.task}({', '.join(given)}) within {hours:g} h"
+    within = spell(need.within).removesuffix(" 0 h").removesuffix(" 0 min").removesuffix(" 0 s")
+    return f"{need.task}({', '.join(given)}) within {within}"
 
 
 def _as_json(value: object) -> str:

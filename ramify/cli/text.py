@@ -3,17 +3,12 @@
 import difflib
 from collections.abc import Iterable
 
-from ramify.span import read_span
+from ramify.span import read_typed
 
 
 def read_seconds(option: str, text: str | None) -> float | None:
     """Return a length of time in seconds: `90`, `90s`, `5m`, `1d 12h`. Raise `BadNode` naming the option."""
-    if text is None:
-        return None
-    try:
-        return read_span(option, float(text), 0)
-    except ValueError:
-        return read_span(option, text.strip(), 0)
+    return None if text is None else read_typed(option, text, 0)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

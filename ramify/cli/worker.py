@@ -1,6 +1,5 @@
 """`ramify worker`: run jobs until told to stop."""
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Annotated
@@ -9,7 +8,7 @@ import typer
 
 from ramify.app import Ramify
 from ramify.cli.complete import names_of
-from ramify.cli.screen import note
+from ramify.cli.screen import log_plainly, note
 from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
 from ramify.model import UNDONE, State
@@ -47,7 +46,7 @@ def worker(
     ] = None,
     grace: Annotated[
         str | None,
-        typer.Option("--grace", metavar="SECONDS", help="How long a stop waits for running jobs; by default 30."),
+        typer.Option("--grace", metavar="TIME", help="How long a stop waits for running jobs; by default 30s."),
     ] = None,
     units: Annotated[
         str | None,
@@ -83,7 +82,7 @@ def worker(
             "name the modules whose functions may run: `ramify worker my_tasks`, or tasks = [...] in ramify.toml"
         )
     import_tasks(served)
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    log_plainly()
     with Ramify(settings.url, tasks=served) as app:
         tasks = len(app.tasks.current())
         if not tasks:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ramify.codec import decode, encode
-from ramify.declared import Declaration, Given, Need
+from ramify.declared import Declaration, Given, Need, Parameter
 from ramify.errors import BadNode, BadValue
 
 OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
@@ -126,6 +126,7 @@ def complete(declaration: Declaration, values: Mapping[str, Any]) -> tuple[list[
     which required arguments are missing.
     """
     args, kwargs, missing = list[Any](), dict(values), list[str]()
+    left_out: list[Parameter] = []
     for parameter in declaration.parameters:
         name = parameter.name
         if name not in kwargs and parameter.required:
@@ -135,8 +136,14 @@ def complete(declaration: Declaration, values: Mapping[str, Any]) -> tuple[list[
                 kwargs[name] = None
             else:
                 missing.append(name)
-        if parameter.kind == "position" and name in kwargs:
-            args.append(kwargs.pop(name))
+        if parameter.kind != "position":
+            continue
+        if name in kwargs:  # what goes by position needs all before it
+            missing += [each.name for each in left_out if not each.required and each.default is msgspec.UNSET]
+            args += [*(each.default for each in left_out), kwargs.pop(name)]
+            left_out = []
+        else:
+            left_out.append(parameter)
     return args, kwargs, missing
 
 

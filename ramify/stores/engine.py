@@ -17,6 +17,7 @@ from ramify.model import (
     Failure,
     Findings,
     JobId,
+    Line,
     Mending,
     Outcome,
     Page,
@@ -37,7 +38,7 @@ LOOKED_INTO: Final = 16
 
 
 class Engine(ABC):
-    """A store over tables. A subclass opens atomic steps, reads, and wakes who waits."""
+    """A store over tables. A subclass opens atomic steps, and reads."""
 
     slice: int = SLICE
 
@@ -45,12 +46,10 @@ class Engine(ABC):
     def _write(self, durable: bool = True) -> AbstractContextManager[Tables]:
         """Open an atomic step: what it wrote is kept when the block ends, and nothing of it if the block raises.
 
+        Those whom the step said to `wake` are woken once it is kept.
+
         A step that is not `durable` may be lost in a power cut, as if it had never been.
         """
-
-    @abstractmethod
-    def _wake(self, ready: bool, ended: bool) -> None:
-        """Tell sleepers that jobs may be ready, and watchers that jobs may have ended."""
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         with self._write() as tables:
@@ -68,7 +67,7 @@ class Engine(ABC):
             if batch.clock is not None:
                 tables.set_clock(batch.clock.name, batch.clock.now)
             step.flush()
-        self._wake(ready=True, ended=False)
+            tables.wake(ready=True, ended=False)
         return aliases
 
     def enter(self, session: Session) -> None:
@@ -78,7 +77,7 @@ class Engine(ABC):
     def leave(self, session: SessionId) -> None:
         with self._write(durable=False) as tables:
             tables.bury(session)
-        self._wake(ready=True, ended=False)
+            tables.wake(ready=True, ended=False)
 
     def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
         reply = Exchange()
@@ -95,10 +94,8 @@ class Engine(ABC):
             reply.more = tables.first_work() is not None
             due = tables.next_due()
             reply.due_in = None if due is None else max(0.0, due - tables.now())
-            changed = bool(outcomes) or drained
-            ready = changed and _leaves_work(tables, want, reply)
-        if changed:
-            self._wake(ready, ended=True)
+            if outcomes or drained:
+                tables.wake(_leaves_work(tables, want, reply), ended=True)
         return reply
 
     def _claim(self, tables: Tables, session: SessionId, want: Want) -> list[Claim]:
@@ -122,6 +119,11 @@ class Engine(ABC):
                 tables.keep_progress(session, progress)
             return Beat(tables.cancels(session), tables.overdue(self.slice))
 
+    def append(self, session: SessionId, lines: Sequence[Line]) -> None:
+        with self._write(durable=False) as tables:
+            tables.keep_lines(session, lines)
+            tables.wake(ready=False, ended=True)
+
     def adopt(self, session: SessionId, n: int) -> list[Claim]:
         with self._write(durable=False) as tables:
             if not tables.renew(session):  # or it might bury itself
@@ -135,14 +137,14 @@ class Engine(ABC):
             found = [row.id for row in tables.select(which, Page(size=-1))]
             concerned = step.move(step.load(found), verb, failure)
             step.flush()
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
         return concerned
 
     def drain(self) -> bool:
         with self._write() as tables:
             Step(tables, self.slice).drain()
             more = tables.first_work() is not None
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
         return more
 
     def examine(self) -> Findings:
@@ -164,13 +166,13 @@ class Engine(ABC):
             step = Step(tables, self.slice)
             cancelled = step.move(step.load(mending.cancel), Verb.CANCEL, None)
             step.flush()
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
         return len(rows) + len(mending.reopen) + len(mending.drop) + len(there) + cancelled
 
     def limit(self, name: str, rule: Rule | None) -> None:
         with self._write() as tables:
             tables.set_limit(name, rule)
-        self._wake(ready=True, ended=False)
+            tables.wake(ready=True, ended=False)
 
     def declare(self, tasks: Sequence[Declaration], gone: Sequence[str] = ()) -> None:
         with self._write() as written:
@@ -180,12 +182,12 @@ class Engine(ABC):
                 written.set_limit(f"{DECLARED}task:{task.name}", None if task.limit is None else Rule(task.limit))
             for name in gone:
                 written.set_limit(f"{DECLARED}task:{name}", None)
-        self._wake(ready=True, ended=False)
+            written.wake(ready=True, ended=False)
 
     def reset(self) -> None:
         with self._write() as tables:
             tables.reset()
-        self._wake(ready=True, ended=True)
+            tables.wake(ready=True, ended=True)
 
 
 def _leaves_work(tables: Tables, want: Want, reply: Exchange) -> bool:

@@ -19,6 +19,7 @@ from ramify.model import (
     Findings,
     Info,
     JobId,
+    Line,
     Mending,
     Outcome,
     Page,
@@ -39,6 +40,9 @@ SLICE: Final = 1000
 
 LEASE: Final = 30.0
 """Seconds after its last beat when a session may be declared dead."""
+
+LOG: Final = 5000
+"""Lines that a job's log keeps, the newest ones; the numbers of lines tell what is missing."""
 
 
 class Store(Protocol):
@@ -128,6 +132,17 @@ class Store(Protocol):
 
     def results(self, ids: Sequence[JobId], room: int = 64 << 20) -> list[Result]:
         """Return what these jobs left, by id; stop before the values exceed `room` bytes, but not before one."""
+        ...
+
+    def append(self, session: SessionId, lines: Sequence[Line]) -> None:
+        """Add lines to the logs of jobs that run in this session; what others say is dropped.
+
+        Each line gets the next number of its job's log.
+        """
+        ...
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        """Return the first `size` lines of the job's log beyond number `after`; of a long log the newest are kept."""
         ...
 
     def counts(self, which: Which, by: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ramify.errors import NotFound, WouldDeadlock
 from ramify.graph.plan import Into
-from ramify.model import ENDED, Array, Edge, JobId, Kind, Page, Result, Row, State, Which
+from ramify.model import ENDED, Array, Edge, JobId, Kind, Line, Page, Result, Row, State, Which
 from ramify.stores.gather import pages
 from ramify.stores.protocol import SLICE, Store
 
@@ -56,6 +56,13 @@ def read_results(store: Store, ids: Iterable[JobId]) -> Iterator[Result]:
     while left and (page := store.results(left[:SLICE])):
         yield from page
         left = [id for id in left if id > page[-1].job]
+
+
+def read_log(store: Store, job: JobId, after: int = 0) -> Iterator[Line]:
+    """Yield the lines of the job's log beyond number `after`."""
+    while page := store.log(job, after):
+        yield from page
+        after = page[-1].number
 
 
 def read_into(store: Store, row: Row) -> Into:

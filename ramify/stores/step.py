@@ -26,11 +26,13 @@ from ramify.model import (
     Grown,
     JobId,
     Outcome,
+    Page,
     Refusal,
     Row,
     SessionId,
     State,
     Verb,
+    Which,
     Work,
 )
 from ramify.stores.tables import Tables
@@ -49,11 +51,14 @@ class Step:
 
     # Rows
 
-    def load(self, ids: Iterable[JobId]) -> list[Row]:
-        """Return these rows, as far as they exist, in the given order; changes to them are written by `flush`."""
+    def load(self, ids: Iterable[JobId], share: bool = False) -> list[Row]:
+        """Return these rows, as far as they exist, in the given order; changes to them are written by `flush`.
+
+        With `share` they are only looked at, by other steps too.
+        """
         ids = list(ids)
         missing = [id for id in ids if id not in self._loaded]
-        for row in self.tables.rows(missing) if missing else ():
+        for row in self.tables.rows(missing, share) if missing else ():
             self._loaded[row.id] = (row, copy(row))
         return [self._loaded[id][0] for id in ids if id in self._loaded]
 
@@ -113,14 +118,16 @@ class Step:
         """Return the batch's aliases and stored predecessors. Raise `NotFound` or `Cycle` if it cannot be stored."""
         tables = self.tables
         found = {id: job for id, unless in batch.unless.items() if (job := tables.find_marked(unless)) is not None}
-        purging = tables.purging() if found else set()
-        going = {row.id for row in self.load(found.values()) if row.tree in purging}
+        # A purge that begins after we have locked a row waits for us; so what is being purged is looked up second.
+        rows = self.load(found.values(), share=True)
+        purging = tables.purging() if rows else set()
+        going = {row.id for row in rows if row.tree in purging}
         aliases = {id: job for id, job in found.items() if job not in going}
         if missing := [id for id, unless in batch.unless.items() if unless.required and id not in aliases]:
             task = next(row.lane.task for row in batch.rows if row.id == missing[0])
             raise NotFound(f"there is no job of {task} with these arguments, unfinished or done in time")
-        befores = self.load(ids := stored_befores(batch, aliases))
-        purging = purging or tables.purging() if befores else set()
+        befores = self.load(ids := stored_befores(batch, aliases), share=True)
+        purging = tables.purging() if befores else set()
         if len(befores) < len(ids) or any(row.tree in purging for row in befores):
             known = {row.id for row in befores if row.tree not in purging}
             raise NotFound(f"job {min(set(ids) - known)} is not stored (any more), so nothing can wait for it")
@@ -134,8 +141,8 @@ class Step:
         and so do trees of their own that `into` will only wait for.
         """
         [above] = self.load([into])
-        root = self.find(above.tree)
-        hold = above.hold or (root.hold if root else None)
+        [root] = self.tables.select(Which(ids=(above.tree,)), Page())
+        hold = above.hold or root.hold
         own = {row.id for row in batch.rows}.union(batch.gates)
         rows = [
             row if row.hold == hold or row.hold in own or row.tree != above.tree else replace(row, hold=hold)

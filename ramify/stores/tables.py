@@ -18,6 +18,7 @@ from ramify.model import (
     Failure,
     JobId,
     Lane,
+    Line,
     Page,
     Progress,
     Row,
@@ -43,10 +44,18 @@ class Tables(Protocol):
         """Return the store's time, in seconds since 1970."""
         ...
 
+    def wake(self, ready: bool, ended: bool) -> None:
+        """When this step is kept, tell sleepers that jobs may be ready, and watchers that jobs may have ended."""
+        ...
+
     # Rows
 
-    def rows(self, ids: Sequence[JobId]) -> list[Row]:
-        """Return copies of these rows, in any order; unknown ids are left out."""
+    def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
+        """Return copies of these rows, in any order; unknown ids are left out.
+
+        Nobody else changes them before this step is over. With `share` other steps may read them so, too, and their
+        trees are not forgotten meanwhile.
+        """
         ...
 
     def select(self, which: Which, page: Page) -> list[Row]:
@@ -62,7 +71,7 @@ class Tables(Protocol):
         ...
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        """Delete these rows and all that belongs to them: edges, results, names, entries of the worklist."""
+        """Delete these rows and all that belongs to them: edges, results, logs, names, entries of the worklist."""
         ...
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -74,7 +83,10 @@ class Tables(Protocol):
         ...
 
     def is_over(self, tree: JobId) -> bool:
-        """Tell whether every job of the tree has ended and no edge leads from it into another tree."""
+        """Tell whether every job of the tree has ended and no edge leads from it into another tree.
+
+        No such edge is added before this step is over.
+        """
         ...
 
     # Edges
@@ -167,6 +179,10 @@ class Tables(Protocol):
 
     def keep_progress(self, session: SessionId, progress: Sequence[Progress]) -> None:
         """Store how far jobs that run in this session have come."""
+        ...
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        """Add lines, in order, to the logs of jobs that run in this session; keep the newest `LOG` of each."""
         ...
 
     # The worklist, in order of entry

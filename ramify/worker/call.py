@@ -48,7 +48,14 @@ class Advance(Struct, array_like=True, tag=1, gc=False):
     status: str | None = None
 
 
-Message: TypeAlias = Report | Advance
+class Said(Struct, array_like=True, tag=2, gc=False):
+    """What a call said: pairs of a stream and a line."""
+
+    number: int
+    lines: list[tuple[str, str]]
+
+
+Message: TypeAlias = Report | Advance | Said
 
 encode_call = msgspec.msgpack.Encoder().encode
 decode_call = msgspec.msgpack.Decoder(Call).decode

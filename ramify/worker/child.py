@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ramify.command import Lines
 from ramify.model import Failure
 from ramify.tasks import Tasks
-from ramify.worker.call import Advance, Call, Message, Report
+from ramify.worker.call import Advance, Call, Message, Report, Said
 from ramify.worker.pipe import Board, ChildEnd
 from ramify.worker.process import leave_to_guard, settle_in
 from ramify.worker.run import Runner
@@ -24,10 +25,12 @@ LOOK_EVERY = 0.1
 class Child:
     """Runs what comes through its end of the line until that closes."""
 
-    def __init__(self, end: ChildEnd, tasks: Tasks) -> None:
+    def __init__(self, end: ChildEnd, tasks: Tasks, directory: Path) -> None:
         self._end, self._board = end, end.board
         self._lock = threading.Lock()
-        self._runner = Runner(tasks, self._is_cancelled, self._advance)
+        self._runner = Runner(
+            tasks, self._is_cancelled, self._advance, self._say, (self._board.own, self._board.disown), directory
+        )
         self._loop: Loop | None = None
 
     def serve(self) -> None:
@@ -58,6 +61,9 @@ class Child:
 
     def _advance(self, number: int, percent: int | None, status: str | None) -> None:
         self._send(Advance(number, percent, status))
+
+    def _say(self, number: int, lines: Lines) -> None:
+        self._send(Said(number, lines))
 
 
 class Loop:
@@ -136,7 +142,7 @@ def main(arguments: Sequence[str]) -> None:
     end = ChildEnd(socket.socket(fileno=int(inbox)), int(outbox), Board(Path(board)))
     tasks = Tasks(modules)
     tasks.names()
-    Child(end, tasks).serve()
+    Child(end, tasks, Path(board).parent).serve()
 
 
 if __name__ == "__main__":

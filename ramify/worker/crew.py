@@ -13,9 +13,9 @@ from time import monotonic
 from typing import Final
 
 from ramify.errors import CannotStart
-from ramify.model import Back, Claim, JobId, Outcome, Progress, Value
+from ramify.model import Back, Claim, JobId, Line, Outcome, Progress, Value
 from ramify.tasks import Tasks
-from ramify.worker.call import Advance, Report
+from ramify.worker.call import Advance, Report, Said
 from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
 from ramify.worker.decide import is_suspect
 from ramify.worker.guard import Guard, end
@@ -46,6 +46,7 @@ class Crew:
         self.outcomes: list[Outcome] = []
         self.reports: list[tuple[Claim, Report, bool]] = []
         self.progress: dict[JobId, Progress] = {}
+        self.lines: list[Line] = []
         self.shares_children = True
         """Whether units are those of this worker's children, so that a job of several keeps others free."""
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
@@ -139,16 +140,22 @@ class Crew:
 
     def collect(self) -> None:
         """Read what the children have to say."""
-        advances: list[tuple[Flight, Advance]] = []
+        advances: list[tuple[Flight, Advance | Said]] = []
         for hand in self._hands:
             self._hear(hand, advances)
+        self._note(advances)
+
+    def _note(self, advances: list[tuple[Flight, Advance | Said]]) -> None:
         for flight, advance in advances:
+            job = flight.claim.row.id
+            if isinstance(advance, Said):
+                self.lines += [Line(job, text, stream) for stream, text in advance.lines]
+                continue
             flight.percent = flight.percent if advance.percent is None else advance.percent
             flight.status = flight.status if advance.status is None else advance.status
-            job = flight.claim.row.id
             self.progress[job] = Progress(job, flight.percent, flight.status)
 
-    def _hear(self, hand: Hand, advances: list[tuple[Flight, Advance]]) -> None:
+    def _hear(self, hand: Hand, advances: list[tuple[Flight, Advance | Said]]) -> None:
         took: dict[str | None, list[float]] = {}
         flights, reports = self._flights, self.reports
         for flight, report in hand.collect(advances):
@@ -227,8 +234,9 @@ class Crew:
     def _bury(self, hand: Hand, death: Death) -> None:
         self._hands.remove(hand)
         self._guard.remove(hand.process.pid)
-        advances: list[tuple[Flight, Advance]] = []
+        advances: list[tuple[Flight, Advance | Said]] = []
         self._hear(hand, advances)
+        self._note(advances)  # what it said last may tell why it died
         self._pending.extendleft(reversed(hand.take_back()))
         begun = list(hand.flights.values())
         for flight in begun:
@@ -258,7 +266,7 @@ class Crew:
         for hand in self._hands:
             hand.kill(Doom(0, why))
         for hand in list(self._hands):
-            death = hand.process.reap(wait=True)
+            death = hand.reap(wait=True)
             if death is not None:
                 self._bury(hand, death)
 
@@ -271,6 +279,7 @@ class Crew:
         self.outcomes.clear()
         self.reports.clear()
         self.progress.clear()
+        self.lines.clear()
 
     def close(self) -> None:
         """Take leave of the children for good."""

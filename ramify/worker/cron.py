@@ -6,6 +6,7 @@ A clock in the store says up to which tick a task has been served; who moves it 
 import logging
 import time
 from datetime import datetime, timedelta
+from itertools import dropwhile, takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,9 @@ from ramify.tasks import Tasks
 
 ON_TIME: Final = 60.0
 """A tick that is served within so many seconds was not missed."""
+
+REPEATED: Final = 3 * 3600.0
+"""More than clocks are ever put back at once."""
 
 MOST: Final = 1000
 """So many missed ticks of a task are served in one step."""
@@ -79,10 +83,8 @@ class Crontab:
         self._read = True
 
     def _serve(self, schedule: _Schedule, now: float) -> None:
-        ticks: list[float] = []
-        if schedule.was is not None:
-            ticks = ticks_after(schedule.terms, schedule.was, now, MOST)
-        upto = now if schedule.was is None else ticks[-1]
+        ticks = [] if schedule.was is None else ticks_due(schedule.terms, schedule.was, now)
+        upto = ticks[-1] if ticks else now
         batch = self._plan(schedule, choose(schedule.terms.missed, ticks, now))
         batch.clock = Clock(_name(schedule), schedule.was, upto)
         self._store.add(batch)
@@ -111,12 +113,30 @@ class Crontab:
 def ticks_after(terms: Terms, after: float, upto: float | None, most: int) -> list[float]:
     """Return the times of a schedule after one time, at most `most`, and none beyond `upto`."""
     found: list[float] = []
-    zone = ZoneInfo(terms.tz)
-    for at in CronSim(terms.cron or "", datetime.fromtimestamp(after, zone)):
-        if len(found) == most or (upto is not None and at.timestamp() > upto):
+    start = datetime.fromtimestamp(after, ZoneInfo(terms.tz))
+    for tick in map(datetime.timestamp, CronSim(terms.cron or "", start)):
+        if len(found) == most or (upto is not None and tick > upto):
             break
-        found.append(at.timestamp())
-    return found or [(datetime.fromtimestamp(after, zone) + timedelta(days=36500)).timestamp()]
+        if tick > after:  # in an hour that clocks repeat, it begins with the first of the two
+            found.append(tick)
+    return found or [(start + timedelta(days=36500)).timestamp()]
+
+
+def ticks_due(terms: Terms, after: float, now: float) -> list[float]:
+    """Return the ticks after one time that have come: at most `MOST` if all that were missed get a job, else those that
+    are on time and the one before them, however many there were.
+    """
+    if terms.missed == "all":
+        return ticks_after(terms, after, now, MOST)
+    found: list[float] = []
+    # Backwards from within an hour that clocks repeat, what came in the first of the two would be passed over.
+    start = datetime.fromtimestamp(now + REPEATED, ZoneInfo(terms.tz))
+    backwards = map(datetime.timestamp, CronSim(terms.cron or "", start, reverse=True))
+    for tick in takewhile(lambda tick: tick > after, dropwhile(lambda tick: tick > now, backwards)):
+        found.append(tick)
+        if now - tick > ON_TIME:
+            break
+    return found[::-1]
 
 
 def choose(missed: str, ticks: list[float], now: float) -> list[float]:

@@ -29,6 +29,7 @@ from ramify.model import (
     Failure,
     Grown,
     JobId,
+    Line,
     Outcome,
     Page,
     Progress,
@@ -43,7 +44,7 @@ from ramify.model import (
     Which,
 )
 from ramify.stores.gather import gather
-from ramify.stores.protocol import SLICE, Store
+from ramify.stores.protocol import LOG, SLICE, Store
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
@@ -69,6 +70,7 @@ class Desk:
         tasks: Tasks,
         running: Callable[[], Collection[JobId]],
         ended: Counter[State] | None = None,
+        units: int | None = None,
     ) -> None:
         self.store = store
         self.ended = ended if ended is not None else Counter()
@@ -76,6 +78,7 @@ class Desk:
         self._running = running
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
+        self.lines: list[Line] = []
         self.claims: list[Claim] = []
         self.results: dict[JobId, Value] = {}
         self.cancels: list[JobId] = []
@@ -84,7 +87,7 @@ class Desk:
         self.more = False
         self.due_in: float | None = None
         self.patience = 0.0
-        self._queues, self._tasks = queues, tuple(sorted(tasks.names()))
+        self._queues, self._tasks, self._units = queues, tuple(sorted(tasks.names())), units
         self._reports: list[tuple[Claim, Report, bool]] = []
         self._grown: dict[JobId, tuple[Claim, Report]] = {}
         self._needing: set[JobId] = set()
@@ -94,14 +97,15 @@ class Desk:
 
     def open(self) -> None:
         """Begin a new session."""
-        session = Session(make_session_id(), socket.gethostname(), os.getpid(), self._queues, self._tasks, time.time())
+        own = (self._queues, self._tasks, time.time(), self._units)
+        session = Session(make_session_id(), socket.gethostname(), os.getpid(), *own)
         asked = clock()
         self.store.enter(session)
         self.session, self.heard = session.id, asked
 
     def forget(self) -> None:
         """Forget the session and what it had; it was declared dead."""
-        for kept in (self.outcomes, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
+        for kept in (self.outcomes, self.lines, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
             kept.clear()
         self.results.clear()
         self._grown.clear()
@@ -139,6 +143,8 @@ class Desk:
         if self._unsure:
             self._reconcile()
         self._prepare()
+        if self.lines:
+            self.append()  # as long as the jobs are ours
         outcomes = self.outcomes[:SLICE]
         self._unsure = True
         reply = self.store.exchange(self.session, outcomes, want)
@@ -161,6 +167,19 @@ class Desk:
         self.cancels += beat.cancels
         for tree in beat.overdue:
             self._end_overdue(tree)
+
+    def say(self, lines: Sequence[Line]) -> None:
+        """Accept lines for the logs of jobs of ours; if the store is away for long, the newest are kept."""
+        self.lines += lines
+        del self.lines[: -4 * LOG]
+
+    def append(self) -> None:
+        """Add to the logs what was said."""
+        lines = self.lines[:SLICE]
+        while lines:
+            self.store.append(self.session, lines)
+            del self.lines[: len(lines)]
+            lines = self.lines[:SLICE]
 
     def adopt(self) -> None:
         """Take over the jobs of workers that died, to report them."""

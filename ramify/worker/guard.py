@@ -9,6 +9,7 @@ replaced.
 
 import os
 import select
+import shutil
 import signal
 import struct
 from collections.abc import Iterable
@@ -17,7 +18,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, NoReturn
 
-from ramify.worker.process import CAN_FORK, children_of
+from ramify.worker.pipe import read_groups
+from ramify.worker.process import CAN_FORK, children_of, kill_groups
 
 SILENCE: Final = 26.0
 """Seconds without a sign of life after which the jobs are ended: a moment after the supervisor should have done it."""
@@ -110,9 +112,12 @@ def _keep_watch(reading: int, directory: bytes) -> NoReturn:
                 end(watched)
                 heard = monotonic()
         end(watched)
+        # Programs that its children ran stand on their boards.
         for name in os.listdir(directory):
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
+            if name.startswith(b"board-"):
+                with open(os.path.join(directory, name), "rb") as board:
+                    kill_groups(read_groups(board.read()))
+        shutil.rmtree(directory, ignore_errors=True)
     finally:
         os._exit(0)
 

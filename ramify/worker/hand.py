@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from ramify.model import Claim, Failure, JobId, Value
 from ramify.tasks import Tasks
-from ramify.worker.call import Advance, Report, make_call
+from ramify.worker.call import Advance, Report, Said, make_call
 from ramify.worker.child import Child
 from ramify.worker.pipe import ChildEnd, SupervisorEnd
-from ramify.worker.process import Death, Process, fork, spawn
+from ramify.worker.process import Death, Process, fork, kill_groups, spawn
 
 
 class Flight(Struct, gc=False, eq=False):
@@ -70,8 +70,8 @@ class Hand:
             self.load += flight.expected
         return True
 
-    def collect(self, advances: list[tuple[Flight, Advance]]) -> list[tuple[Flight, Report]]:
-        """Return the jobs that the child has reported on; add to `advances` how far others are.
+    def collect(self, advances: list[tuple[Flight, Advance | Said]]) -> list[tuple[Flight, Report]]:
+        """Return the jobs that the child has reported on; add to `advances` how far others are and what they said.
 
         A child that says what makes no sense (a job wrote into its pipe) is killed.
         """
@@ -115,10 +115,14 @@ class Hand:
         """Kill the child's process group; the first reason counts."""
         self.doom = self.doom or doom
         self.process.kill()
+        kill_groups(self.end.board.groups())
 
-    def reap(self) -> Death | None:
-        """Return how the child died; None while it lives."""
-        return self.process.reap()
+    def reap(self, wait: bool = False) -> Death | None:
+        """Return how the child died, None while it lives. Call `kill` first if you `wait`."""
+        death = self.process.reap(wait)
+        if death is not None:
+            kill_groups(self.end.board.groups())  # programs may outlive the child that started them
+        return death
 
     def filenos(self) -> list[int]:
         """Return what can be read when the child has something to say or is dead."""
@@ -150,7 +154,7 @@ def start(directory: Path, name: str, tasks: Tasks, fresh: bool) -> Hand:
     else:
 
         def serve() -> None:
-            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks).serve()
+            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory).serve()
 
         process = fork(serve, end.keeps())
     end.started()

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from ramify.command import Lines
 from ramify.deploy import declare_limits
 from ramify.errors import Lost, StoreDown
-from ramify.model import Back, Claim, Progress, Want
+from ramify.model import Back, Claim, Line, Progress, Want
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
 from ramify.worker.call import Report, make_call
@@ -59,7 +60,7 @@ class Inline:
         declare_limits(store, tasks)
         self._desk = Desk(store, tuple(queues), tasks, lambda: self._running)
         self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname())
-        self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance)
+        self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance, self._say)
         self._running: list[str] = []
         self._told = Progress("")
         self._lease = Lease(self._desk)
@@ -133,6 +134,10 @@ class Inline:
         percent = old.percent if percent is None else percent
         self._told = self._lease.progress[job] = Progress(job, percent, old.status if status is None else status)
 
+    def _say(self, number: int, lines: Lines) -> None:
+        [job] = self._running
+        self._lease.say([Line(job, text, stream) for stream, text in lines])
+
 
 class Lease:
     """A thread that renews a session's lease while a job runs in this process. Hold `lock` to use the session."""
@@ -153,20 +158,27 @@ class Lease:
         self._stop.set()
         self._thread.join()
 
+    def say(self, lines: Sequence[Line]) -> None:
+        """Accept what a job said."""
+        with self.lock:
+            self._desk.say(lines)
+
     def tell(self) -> None:
-        """Store how far jobs are, if they said so."""
+        """Store how far jobs are, if they said so, and what they said."""
         progress, self.progress = list(self.progress.values()), {}
         if progress:
             self._desk.beat(progress)
+        self._desk.append()
 
     def _keep(self) -> None:
         while not self._stop.wait(BEAT / 10):
-            if not self.progress and clock() - self._desk.heard < BEAT:
+            if not (self.progress or self._desk.lines) and clock() - self._desk.heard < BEAT:
                 continue
             progress, self.progress = list(self.progress.values()), {}
             try:
                 with self.lock:
                     self._desk.beat(progress)
+                    self._desk.append()
             except StoreDown as error:
                 _log.warning("the store cannot be used; trying again: %s", error)
             except Lost:

@@ -69,7 +69,7 @@ class Worker:
         """How many jobs ended how in this worker's hands, groups among them."""
         self._near: socket.socket
         self._far: socket.socket | None = None
-        self._next_beat = self._next_adopt = self._next_poll = 0.0
+        self._next_beat = self._next_adopt = self._next_poll = self._next_lines = 0.0
         self._stop_by = math.inf
         self._pauses = 0
         self._idle = self._awaiting = False
@@ -91,8 +91,7 @@ class Worker:
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
-        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended)
-        self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
+        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended, self._units)
         self._declared = False
         try:
             with self._signals():
@@ -128,6 +127,7 @@ class Worker:
                 self._desk.open()
             if not self._declared:
                 declare_limits(self._store, self._tasks)
+                self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
                 self._declared = True
             self._crew.collect()
             if self._desk.is_cut_off():  # before anything else: we may have been frozen
@@ -148,13 +148,19 @@ class Worker:
             _log.warning("session %s was declared dead; its jobs are left to others", self._desk.session)
             self._crew.forget()
             self._desk.forget()
+            self._declared = False  # the store may have been reset, with its limits and clocks
 
     def _hand_over(self) -> None:
         """Give the desk what the children did."""
         crew, desk = self._crew, self._desk
+        if crew.lines:
+            lines, crew.lines = crew.lines, []
+            desk.say(lines)
         if crew.reports:
             reports, crew.reports = crew.reports, []
             desk.report(reports)
+            if crew.progress and any(claim.row.id in crew.progress for claim, _, _ in reports):
+                self._next_beat = 0.0  # how far they came is stored while they are ours
         if crew.outcomes:
             outcomes, crew.outcomes = crew.outcomes, []
             for outcome in outcomes:
@@ -206,6 +212,9 @@ class Worker:
     def _keep_lease(self) -> None:
         now = monotonic()
         desk, crew = self._desk, self._crew
+        if desk.lines and now >= self._next_lines:
+            desk.append()
+            self._next_lines = now + BEAT_PROGRESS / 2
         if now >= self._next_adopt and not self._stops:
             desk.adopt()
             self._next_adopt = now + POLL * (0.75 + random.random() / 2)
@@ -267,6 +276,8 @@ class Worker:
             until = min(until, now + due_in)
         if self._crew.progress:
             until = min(until, self._next_beat - BEAT + BEAT_PROGRESS)
+        if self._desk.lines:
+            until = min(until, self._next_lines)
         if until > now:
             descriptors = self._crew.filenos()
             if self._store.wait(self._queues, until - now, [*descriptors, self._near]):

@@ -37,13 +37,14 @@ _LENGTH: Final = struct.Struct("<I")
 _RUNNING: Final = struct.Struct("<Qd")
 _COUNT: Final = struct.Struct("<Q")
 _CANCELS: Final = 512
+_GROUPS: Final = struct.Struct("<64i")
 _ASIDE: Final = b"/"  # no message of msgpack that holds an array begins like this
 
 
 class Board:
     """A page of memory that both sides see. Numbers of calls begin at 1; 0 is none."""
 
-    SIZE: Final = _RUNNING.size + _COUNT.size + _CANCELS * _COUNT.size
+    SIZE: Final = _RUNNING.size + _COUNT.size + _CANCELS * _COUNT.size + _GROUPS.size
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -76,9 +77,32 @@ class Board:
             return set()
         return set(struct.unpack_from(f"<{min(count, _CANCELS)}Q", self._memory, _RUNNING.size + _COUNT.size))
 
+    def own(self, group: int) -> None:
+        """Note (in the child) that a job started this process group, which must not outlive the child."""
+        self._change_groups(0, group)
+
+    def disown(self, group: int) -> None:
+        """Note (in the child) that this process group has ended."""
+        self._change_groups(group, 0)
+
+    def groups(self) -> list[int]:
+        """Return the process groups that jobs started and that have not ended."""
+        return read_groups(self._memory)
+
+    def _change_groups(self, old: int, new: int) -> None:
+        groups = list(_GROUPS.unpack_from(self._memory, self.SIZE - _GROUPS.size))
+        if old in groups:  # else there are too many at once; those end with their own job only
+            groups[groups.index(old)] = new
+            _GROUPS.pack_into(self._memory, self.SIZE - _GROUPS.size, *groups)
+
     def close(self) -> None:
         """Let go of the memory."""
         self._memory.close()
+
+
+def read_groups(board: bytes | mmap.mmap) -> list[int]:
+    """Return the process groups that stand on a board."""
+    return [group for group in _GROUPS.unpack_from(board, Board.SIZE - _GROUPS.size) if group > 0]
 
 
 class SupervisorEnd:

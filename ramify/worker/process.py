@@ -90,6 +90,13 @@ class Process:
             self.watch = None
 
 
+def kill_groups(groups: Collection[int]) -> None:
+    """Kill these process groups, as far as they are left."""
+    for group in groups:
+        with suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+
+
 def fork(run: Callable[[], None], keep: Collection[int]) -> Process:
     """Start a child that calls `run` and ends; of the open files it has `keep` and those it can only write to."""
     gc.freeze()  # the collector of the child leaves alone what the parent made, so those pages stay shared

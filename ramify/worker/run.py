@@ -8,6 +8,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Final
@@ -16,9 +17,11 @@ from msgspec import Struct
 
 from ramify import context, project
 from ramify.codec import annotations, decode, encode_result, restore
+from ramify.command import Keeper, Lines
 from ramify.context import Context
 from ramify.errors import BadArguments, BadTask
-from ramify.graph.sketch import Path, sketch
+from ramify.graph.sketch import Path as SlotPath
+from ramify.graph.sketch import sketch
 from ramify.model import Value
 from ramify.tasks import Tasks
 from ramify.worker.call import Call, Report
@@ -47,9 +50,13 @@ class Runner:
         tasks: Tasks,
         is_cancelled: Callable[[int], bool] = lambda number: False,
         advance: Callable[[int, int | None, str | None], None] = lambda number, percent, status: None,
+        say: Callable[[int, Lines], None] = lambda number, lines: None,
+        keeper: Keeper | None = None,
+        directory: Path | None = None,
     ) -> None:
         self._tasks = tasks
-        self._is_cancelled, self._advance = is_cancelled, advance
+        self._is_cancelled, self._advance, self._say = is_cancelled, advance, say
+        self._keeper, self._directory = keeper, directory
         self._prepared: dict[str, Prepared] = {}
 
     def awaits(self, task: str) -> bool:
@@ -79,6 +86,7 @@ class Runner:
         else:
             _check_pid(pid)
             self._finish(report, call, job, value)
+        job.close()
         report.seconds = monotonic() - started
         return report
 
@@ -104,13 +112,14 @@ class Runner:
                 _failed(report, error, prepared, args, kwargs)
             else:
                 self._finish(report, call, job, task.result())
+            job.close()
             report.seconds = monotonic() - started
             return report
 
         return run(), finish
 
     def _context(self, call: Call) -> Context:
-        number, is_cancelled, advance = call.number, self._is_cancelled, self._advance
+        number, is_cancelled, advance, say = call.number, self._is_cancelled, self._advance, self._say
         return Context(
             call.job,
             call.tree,
@@ -118,6 +127,9 @@ class Runner:
             call.attempt,
             lambda: is_cancelled(number),
             lambda percent, status: advance(number, percent, status),
+            lambda lines: say(number, lines),
+            self._keeper,
+            self._directory,
         )
 
     def _prepare(self, task: str) -> Prepared:
@@ -185,7 +197,7 @@ def _plan(document: dict[str, Any]) -> None:
     context.current().spawn(project.read(document))
 
 
-def fill(args: list[Any], kwargs: dict[str, Any], path: Path, value: Value) -> list[Any]:
+def fill(args: list[Any], kwargs: dict[str, Any], path: SlotPath, value: Value) -> list[Any]:
     """Put a result into its place; return the positional arguments."""
     result = decode(value.json)
     if path == ["*"]:

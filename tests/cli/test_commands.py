@@ -126,7 +126,24 @@ def test_a_reader_may_stop_reading(app: ramify.Ramify) -> None:
         process.stdout.close()
         said = process.stderr.read()
 
-    assert said == ""
+    assert (said, process.returncode) == ("", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["jobs --limit 0", "jobs --limit 0 --json"])
+def test_a_reader_may_stop_in_the_middle(app: ramify.Ramify, command: str) -> None:
+    """So `set -o pipefail` does not take a good command for a failed one."""
+    from tests.cli.conftest import start
+
+    app.enqueue(ramify.group(*(ramify.job("tests.face.tasks:double", n) for n in range(3000))))
+
+    with start(*command.split()) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (said, process.returncode) == ("", 0)
 
 
 @pytest.mark.parametrize(

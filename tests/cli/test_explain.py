@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from tests.cli.conftest import Command, environment, run
 from tests.cli.test_run import wait_until
 from tests.cli.test_worker import working
 
+HOST = socket.gethostname()
 CHORES = """
 import pathlib
 
@@ -234,6 +236,45 @@ def test_a_limit_is_in_use(app: Ramify, why: Any, scope: str) -> None:
     assert command == f"ramify limit {scope} 3"
     mend(command)
     assert jobs[2].state == "done"
+
+
+@pytest.mark.slow
+def test_a_limit_on_its_host_is_in_use(app: Ramify, why: Any) -> None:
+    """A host of which no more may run is told as any other limit."""
+    app.store.limit(f"host:{HOST}", Rule(1))
+    first, second = (app.enqueue("chores:double", n) for n in range(2))
+    app.store.enter(Session("s", HOST, os.getpid(), ("default",), ("chores:double",)))
+    app.store.exchange("s", [], Want(n=2, host=HOST))
+
+    text, command = why(second)
+
+    assert text.endswith(f"may not start: the limit of 1 on host:{HOST} is in use by chores:double ({first.id})")
+    assert command == f"ramify limit host:{HOST} 2"
+    mend(command)
+    assert second.state == "done"
+
+
+@pytest.mark.slow
+def test_it_takes_more_units_than_there_are(app: Ramify, why: Any) -> None:
+    """A host that could never run it needs a worker that says otherwise; one that is busy needs time."""
+    small = app.enqueue(job("chores:double", 1).options(units=2))
+    middle = app.enqueue(job("chores:double", 2).options(units=3))
+    large = app.enqueue(job("chores:double", 3).options(units=5))
+    app.store.enter(Session("s", HOST, os.getpid(), ("default",), ("chores:double",), units=4))
+    app.store.exchange("s", [], Want(n=1, host=HOST, units=4))
+
+    busy = why(middle)
+    text, command = why(large)
+
+    assert busy == (
+        f"chores:double ({middle.id}) takes 3 units, and of the 4 of host {HOST} 2 are in use "
+        f"by chores:double ({small.id})",
+        "",
+    )
+    assert text == f"chores:double ({large.id}) takes 5 units of a host, and {HOST} has 4"
+    assert command == "ramify worker chores --units 5"
+    app.store.leave("s")
+    mend_by_worker(command, large)
 
 
 @pytest.mark.slow

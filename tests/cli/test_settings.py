@@ -63,14 +63,14 @@ def test_a_worker_takes_a_settings_module(place: Path) -> None:
         assert other.state == "done"
 
 
-def test_a_store_that_is_not_built_yet_is_named(place: Path) -> None:
-    """The address of a settings module comes out right, and the message hides its password."""
-    (place / "settings.py").write_text("URL = 'dir:///nowhere'\nTASKS = ['chores']\n")
+def test_an_address_that_is_none_is_named(place: Path) -> None:
+    """The address of a settings module comes out as it was written, in one line with what an address looks like."""
+    (place / "settings.py").write_text("URL = 'mongodb://nowhere'\nTASKS = ['chores']\n")
 
     reply = run("worker", "-c", "settings")
 
     assert (reply.code, reply.err.count("\n")) == (2, 1)
-    assert "dir:///nowhere: this ramify has no directory store yet" in reply.err
+    assert "'mongodb://nowhere' is not the address of a store; use sqlite:///" in reply.err
 
 
 def test_a_worker_starts_in_the_directory_it_is_told(place: Path) -> None:

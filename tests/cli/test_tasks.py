@@ -24,7 +24,7 @@ def fetch(day: str, number: int = 1) -> None:
     """
 
 
-@task(limit=3, queue="slow", needs=needs(fetch, within="6h", day=same, number=2))
+@task(limit=3, queue="slow", fan_out=["kind"], needs=needs(fetch, within="90m", day=same, number=2))
 def report(day: str, kind: Literal["short", "long"] = "short") -> None:
     """Write a report."""
 
@@ -55,7 +55,8 @@ def test_deploy_and_tasks(reports: Path) -> None:
         "    by itself: 0 3 * * * (UTC), missed: last",
         'reports:report(day: str, kind: "short" | "long" = "short")',
         "    Write a report.",
-        "    needs reports:fetch(day=same, number=2) within 6 h",
+        "    needs reports:fetch(day=same, number=2) within 1 h 30 min",
+        '    kind may be "ALL": a job for each value',
         "    at most 3 at once",
         "    queue slow",
     ]

@@ -130,3 +130,17 @@ def test_json_in_a_terminal_obeys_nobody(app: Ramify) -> None:
 
     assert json.loads(shown)["label"] == "\x9b31m\u202ered"
     assert not {"\x9b", "\u202e"} & set(shown)
+
+
+@pytest.mark.slow
+def test_a_reset_that_is_not_confirmed_says_so(app: Ramify) -> None:
+    """A wrong word forgets nothing."""
+    app.enqueue("tests.face.tasks:double", 1)
+    terminal = spawn("deploy", "tests.face.tasks", "--reset")
+    terminal.expect("Type reset to go on")
+    terminal.sendline("yes")
+
+    said = read_all(terminal)
+
+    assert "nothing was forgotten" in said
+    assert (terminal.exitstatus, app.counts()) == (2, {"ready": 1})

@@ -50,6 +50,7 @@ def test_a_burst_says_how_its_jobs_ended(chores: Ramify) -> None:
     first, second = run("worker", "chores", "--burst", "-n", "1"), run("worker", "chores", "--burst", "-n", "1")
 
     assert (first.code, first.out, first.err.splitlines()[-1]) == (1, "", "1 done, 2 failed")
+    assert "no \\x1b[31m such thing" in first.err and "\x1b" not in first.err  # what jobs say is harmless in the log
     assert (second.code, second.err.splitlines()[-1]) == (0, "there was nothing to run")
 
 

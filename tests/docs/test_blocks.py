@@ -1,7 +1,8 @@
 """Every code block of the documentation runs.
 
 A Python block that begins with `# name.py` is written to that file, any other is run. In a console block each line
-after `$` is run by a shell and its output compared; `…` stands for anything. A block of `make` targets is looked up.
+after `$` is run by a shell and its output compared; `…` stands for anything. A block of `make` targets is looked up. A
+page with blocks of SQL has a PostgreSQL database of its own, at $DATABASE_URL.
 """
 
 import os
@@ -10,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from tests.postgres.server import default_version, server
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -71,10 +75,18 @@ def look_up_targets(text: str) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(ROOT)))
-def test_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
+def test_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who types a page from top to bottom sees what it says."""
+    has_sql = any(language == "sql" for language, _ in blocks(page))
+    if has_sql:
+        if default_version() is None:
+            pytest.skip("no PostgreSQL here")
+        monkeypatch.setenv("DATABASE_URL", server().url())
     for language, text in blocks(page):
-        if language == "python":
+        if language == "sql":
+            with psycopg.connect(server().url(), autocommit=True) as connection:
+                connection.execute(text)  # type: ignore[call-overload]
+        elif language == "python":
             run_python(text, tmp_path)
         elif language == "console":
             run_console(text, tmp_path)

@@ -55,18 +55,19 @@ def test_what_is_spawned_is_collected() -> None:
 
 
 def test_progress_is_percent_of_the_whole() -> None:
-    """Progress is reported from 0 to 100, of a total or as percent; a status is a line beside it."""
+    """Progress is reported from 0 to 100, of a total or as percent, and never back; a status is a line beside it."""
     reports: Reports = []
     here = context(reports)
 
+    here.progress(-1)
     here.progress(1, 3)
     here.progress(40)
+    here.progress(30)
     here.progress(5, 0)
-    here.progress(-1)
     here.progress(1000)
     here.status("cutting")
 
-    assert reports == [(33, None), (40, None), (100, None), (0, None), (100, None), (None, "cutting")]
+    assert reports == [(0, None), (33, None), (40, None), (100, None), (None, "cutting")]
 
 
 def test_a_job_knows_itself() -> None:

@@ -147,6 +147,22 @@ def test_a_need_that_waits_for_who_needs_it(tmp_path: Any) -> None:
             whole.result()
 
 
+def test_an_argument_that_another_job_returns_is_not_looked_for(module: Make, tmp_path: Any) -> None:
+    """Such a job bears no mark for it, so a need that names it has another one made."""
+    path = str(tmp_path / "a")
+
+    def where() -> str:
+        return path
+
+    with Ramify("memory:", tasks=[r3_tasks, module(where)]) as app:
+        app.enqueue(job(make, job(where)))
+        app.run_until_empty()
+        app.enqueue(use, path)
+        app.run_until_empty()
+
+        assert app.counts(tasks=[f"{NAME}:make"]) == {"done": 2}
+
+
 def test_a_need_of_an_argument_that_another_job_returns(module: Make, tmp_path: Any) -> None:
     """`same` is the value that came, when the job is about to run."""
     path = str(tmp_path / "a")

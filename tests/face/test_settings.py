@@ -69,7 +69,7 @@ def test_every_setting_can_come_from_every_place(here: Path) -> None:
     assert read(**{name: getattr(said, name) for name in said.__struct_fields__}) == said
     (here / "pyproject.toml").write_text(
         '[tool.other]\nurl = 1\n[tool.ramify]\nurl = "memory:"\ntasks = ["a", "b"]\nqueues = ["high", "low"]\n'
-        "children = 3\ngrace = 1.5\nmultiprocessing = true\nburst = true\nunits = 16\n"
+        "children = 3\ngrace = '1.5s'\nmultiprocessing = true\nburst = true\nunits = 16\n"
     )
     assert read() == said
     assert find_settings(environment={})["url"].origin == "pyproject.toml, line 4"
@@ -104,8 +104,8 @@ def test_pyproject_without_settings_does_not_matter(here: Path) -> None:
         ("queues = [1]", "queues is a list of queues, as ['default'], not [1]"),
         ("children = 0", "children is a number from 1 to 1024 or 'auto', not 0"),
         ("children = true", "children is a number"),
-        ("grace = -1", "grace is a number of seconds, not -1"),
-        ("grace = inf", "grace is a number of seconds, not inf"),
+        ("grace = -1", "grace is a number of seconds, or a text as '5m', not -1"),
+        ("grace = inf", "grace is a number of seconds, or a text as '5m', not inf"),
         ("burst = 'perhaps'", "burst is true or false, not 'perhaps'"),
         ("url = ", "ramify.toml: Invalid value (at "),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ramify.declared import Declaration, Given, Need, Parameter
 from ramify.errors import BadNode
@@ -118,6 +119,17 @@ def test_how_a_needed_job_is_called() -> None:
 
     assert complete(task, {"second": 2}) == (["x"], {"second": 2, "third": None}, [])
     assert complete(task, {"fourth": 5})[2] == ["second"]
+
+
+def test_what_goes_by_position_keeps_its_place() -> None:
+    """Defaults before an argument that is given are given too; one that is no JSON cannot be."""
+    one, two = (Parameter(name, "position", default=n) for n, name in enumerate(("one", "two")))
+    task = Declaration(name="m:f", parameters=(one, two, Parameter("three", "position", default=3)))
+
+    assert complete(task, {"two": 5}) == ([0, 5], {}, [])
+    assert complete(task, {}) == ([], {}, [])
+    odd = replace(task, parameters=(Parameter("odd", "position"), two))
+    assert complete(odd, {"two": 5})[2] == ["odd"]
     assert say_impossible("m:a", "m:bar", ["second"]).startswith(
         "m:a → m:bar cannot be created automatically: required `second` has no value; "
     )

@@ -35,10 +35,10 @@ def make_old(path: Path, version: int) -> None:
 
 
 def test_scripts_are_numbered() -> None:
-    """Scripts count from 0001 without a gap, and each says what it does."""
+    """Scripts are numbered in their order, no number twice, and each says what it does."""
     names = sorted(file.name for file in files("ramify.stores.sqlite").joinpath("sql/migrations").iterdir())
 
-    assert [f"{number:04d}" for number in range(1, len(names) + 1)] == [name[:4] for name in names]
+    assert len({name[:4] for name in names}) == len(names)
     assert all(re.fullmatch(r"\d{4}_[a-z_]+\.sql", name) for name in names)
     assert all(script.startswith("-- ") for script in MIGRATIONS)
 

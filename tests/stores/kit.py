@@ -4,9 +4,11 @@ Jobs are named by their label: `desk.add(tree("top", leaf("a"), leaf("b")))`, `d
 `desk.states()`. Ids are numbers in the order of adding, so every run gives the same ones.
 """
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,10 +48,15 @@ from ramify.model import (
 )
 from ramify.node import AnyNode, Node, Ref
 from ramify.stores.memory import Memory
+from ramify.stores.postgres import Postgres
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.sqlite import Sqlite
+from tests.directory.kit import Broken, open_directory
+from tests.postgres.server import default_version, server
 
 EVERYTHING: Final = 1_000_000
+MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""A folder that needs no disk: what is durable is another test's question."""
 STEPS: Final = 10_000
 """More than any test's worklist takes."""
 VALUE: Final = Value(b"1")
@@ -68,10 +75,6 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
-
-
-class Broken(Exception):
-    """What a broken connection raises."""
 
 
 class Connection(sqlite3.Connection):
@@ -108,13 +111,21 @@ def open_sqlite(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
     return Sqlite(path, durability="fast", clock=clock, lease_clock=clock, slice=slice, factory=Connection)
 
 
+def open_postgres(folder: Path, clock: Clock, slice: int = SLICE) -> Store:
+    """Open the PostgreSQL store of a folder: a schema of an odd name that stands for it."""
+    schema = f'{hashlib.sha256(bytes(folder)).hexdigest()[:16]} "100%s".x'
+    return Postgres(server().url(), schema=schema, clock=clock, slice=slice)
+
+
 STORES: Final[dict[str, Callable[[Path, Clock, int], Store]]] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
-}
-"""Every store; a new one is added here."""
+    "directory": open_directory,
+    "redis": lambda *given: import_module("tests.stores.redis_server").open_redis(*given),
+} | ({"postgres": open_postgres} if default_version() else {})
+"""Every store; a new one is added here. PostgreSQL is left out only where no server can be had."""
 
-LASTING: Final = frozenset({"sqlite"})
+LASTING: Final = frozenset({"sqlite", "directory", "postgres", "redis"})
 """Those whose jobs are still there when the store is opened again."""
 
 

@@ -59,11 +59,9 @@ from ramify.model import (
 from ramify.model import Clock as ClockStep
 from ramify.node import Node
 from ramify.stores.protocol import Store
-from tests.stores.kit import FAILURE, LASTING, STORES, VALUE, Broken, Clock, Connection, Names, comparable
+from tests.stores.kit import FAILURE, LASTING, MEMORY, STORES, VALUE, Broken, Clock, Names, comparable
 from tests.stores.trees import MARKS, QUEUES, TASKS, forests
 
-MEMORY: Final = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""A folder that needs no disk: what is durable is another test's question."""
 LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only", "host:x", "declared:task:m:x", "suspended:queue:a")
 HOSTS: Final = ("x", "y")
 UNITS: Final = 3
@@ -605,9 +603,10 @@ def _move(which: Which, verb: Verb, failure: Failure | None, store: Store) -> in
     return store.move(which, verb, failure)
 
 
-def _connection(store: Store) -> Connection | None:
+def _connection(store: Store) -> Any:
+    """Return what of a store can be made to break."""
     file = getattr(store, "_file", None)
-    return file.connection if file else None
+    return getattr(store, "_disk", None) or (file.connection if file else None)
 
 
 def _plain(reply: Any) -> Any:

@@ -16,6 +16,7 @@ from ramify.stores.gather import gather
 from ramify.stores.open import open_store
 from ramify.stores.protocol import Store
 from ramify.worker.loop import Worker
+from tests.urls import URLS
 
 JOBS = "tests.worker.jobs"
 PLAIN = Policy()
@@ -75,10 +76,10 @@ class Place:
         return root
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=URLS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A place with an empty store of each kind."""
-    url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db?durability=fast"
+    url = URLS[request.param](tmp_path)
     store = open_store(url)
     yield Place(store, url)
     store.close()

@@ -319,3 +319,39 @@ def tell_and_sleep(path: str, seconds: float) -> int:
         file.write(f"{os.getpid()}\n")
     time.sleep(seconds)
     return os.getpid()
+
+
+def execute(command: str | list[str], **options: Any) -> int:
+    """Run a program."""
+    return current().exec(command, **options)
+
+
+def hear(command: str) -> list[Any]:
+    """Run a program; return what its lines were, with their numbers."""
+    heard: list[Any] = []
+    current().exec(
+        command,
+        on_stdout=lambda number, line: heard.append(["out", number, line]),
+        on_stderr=lambda number, line: heard.append(["err", number, line]),
+    )
+    return heard
+
+
+def stumble() -> int:
+    """Run a program with a callback that fails at the second line."""
+    heard: list[str] = []
+
+    def hear_one(number: int, line: str) -> None:
+        if number == 2:
+            raise ValueError(f"too much: {line}")
+        heard.append(line)
+
+    current().exec("echo a; echo b; echo c", on_stdout=hear_one)
+    return len(heard)
+
+
+def use_directory() -> tuple[str, bool]:
+    """Run a program in the running directory."""
+    here = current().directory
+    current().exec("echo text > file", directory=here)
+    return str(here), (here / "file").read_text() == "text\n"

@@ -15,7 +15,7 @@ from ramify.model import Batch, Clock, Page, Which
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
-from ramify.worker.cron import Crontab, choose, ticks_after
+from ramify.worker.cron import Crontab, choose, ticks_after, ticks_due
 from tests.worker import when_tasks
 from tests.worker.when_tasks import soon
 
@@ -65,6 +65,21 @@ def test_missed_ticks() -> None:
     assert [f"every {datetime.fromtimestamp(at + n * 600, UTC):%Y-%m-%d %H:%M}" for n in (1, 2, 3, 4)] == [
         row.label for row in rows
     ]
+
+
+def test_a_long_absence_is_one_late_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more missed ticks than fit into one step, still only the last is made up for, at once."""
+    store = Memory()
+    was = (time.time() // 600 - 25) * 600 + 1
+    set_clocks(store, was)
+    monkeypatch.setattr("ramify.worker.cron.MOST", 10)
+
+    crontab(store).tick()
+
+    counts = store.counts(Which(), "task")
+    clocks = set(store.info().clocks.values())
+    assert (counts[f"{NAME}:last"], counts[f"{NAME}:every"]) == (1, 25)
+    assert [at % 600 for at in clocks] == [0.0]
 
 
 def test_each_tick_is_taken_once(tmp_path: Path) -> None:
@@ -132,6 +147,30 @@ def test_a_worker_serves_schedules(tmp_path: Path) -> None:
         assert app.counts(tasks=[f"{NAME}:last"]) == {"done": 1}
 
 
+@pytest.mark.slow
+def test_a_worker_lives_through_a_reset(tmp_path: Path) -> None:
+    """Its schedules begin anew at once, so that the next tick is not missed, and its limits hold again."""
+    with Ramify(f"sqlite:///{tmp_path}/jobs.db", tasks=[when_tasks]) as app:
+        worker = app.worker(children=1)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            _wait_for_clocks(app.store)
+            app.store.reset()
+            _wait_for_clocks(app.store)
+            assert [name for name in app.store.info().limits if name.endswith(":limited")]
+        finally:
+            worker.stop()
+            thread.join()
+
+
+def _wait_for_clocks(store: Store) -> None:
+    until = time.monotonic() + 20
+    while not store.info().clocks:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_zones() -> None:
     """Times are those of the zone; an hour that the clocks skip, or repeat, is served once."""
     terms = Terms(cron="30 2 * * *", tz="Europe/Berlin")
@@ -144,6 +183,27 @@ def test_zones() -> None:
 
     assert [[at.day for at in some] for some in days] == [[29, 30], [25, 26]]
     assert (days[0][1].hour, days[1][1].hour) == (0, 1)
+
+
+def test_a_repeated_hour() -> None:
+    """A schedule that begins in the second of two equal hours does not go back to the first."""
+    terms = Terms(cron="30 2 * * *", tz="Europe/Berlin")
+    second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC).timestamp()  # 2:10 in Berlin, once more
+
+    [at] = ticks_after(terms, second, None, 1)
+
+    assert datetime.fromtimestamp(at, UTC) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("cron", ["*/30 * * * *", "30 2 * * *", "0 3 * * *", "15 1-4 * * *"])
+def test_ticks_that_have_come_are_found_from_the_end(cron: str) -> None:
+    """The last one before any time is that of the schedule read forwards, also where clocks are changed."""
+    every, last = (Terms(cron=cron, tz="Europe/Berlin", missed=missed) for missed in ("all", "last"))  # type: ignore[arg-type]
+    for day in (datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)):
+        began = day.timestamp()
+        for now in (began + 1800.0 * step for step in range(1, 100)):
+            forwards = ticks_due(every, began, now) if ticks_after(every, began, None, 1)[0] <= now else []
+            assert ticks_due(last, began, now)[-1:] == forwards[-1:]
 
 
 def test_what_is_on_time() -> None:

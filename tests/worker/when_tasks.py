@@ -21,3 +21,7 @@ def every() -> None: ...
 @task(start_before=timedelta(minutes=5))
 def soon() -> str:
     return "in time"
+
+
+@task(limit=3)
+def limited() -> None: ...

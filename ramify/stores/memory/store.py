@@ -12,6 +12,7 @@ from ramify.model import (
     Edge,
     Info,
     JobId,
+    Line,
     Page,
     Result,
     Row,
@@ -32,18 +33,15 @@ class Memory(Engine):
 
     def __init__(self, clock: Callable[[], float] = time.time, slice: int = SLICE) -> None:
         self.slice = slice
-        self._tables = MemoryTables(clock)
-        self._lock = threading.RLock()
         self._bell = Bell()
+        self._tables = MemoryTables(clock, self._bell.ring)
+        self._lock = threading.RLock()
 
     @contextmanager
     def _write(self, durable: bool = True) -> Iterator[Tables]:
         # Nothing here fails half-way: a step validates before it writes.
         with self._lock:
             yield self._tables
-
-    def _wake(self, ready: bool, ended: bool) -> None:
-        self._bell.ring()
 
     def jobs(self, which: Which, page: Page = Page()) -> list[Row]:
         with self._lock:
@@ -71,6 +69,10 @@ class Memory(Engine):
                     break
                 found.append(result)
             return found
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        with self._lock:
+            return [line for line in self._tables.lines.get(job, ()) if line.number > after][:size]
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -3,9 +3,12 @@
 import math
 import sys
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ramify.declared import Declaration
 from ramify.graph.arrive import Arrival
@@ -21,6 +24,7 @@ from ramify.model import (
     JobId,
     Kind,
     Lane,
+    Line,
     Page,
     Payload,
     Progress,
@@ -37,7 +41,7 @@ from ramify.model import (
     Which,
     Work,
 )
-from ramify.stores.protocol import LEASE
+from ramify.stores.protocol import LEASE, LOG
 from ramify.stores.tables import Place
 
 _ALL: Final = sys.maxsize
@@ -46,11 +50,12 @@ _ALL: Final = sys.maxsize
 class MemoryTables:
     """See `ramify.stores.tables.Tables` for what each method promises."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.now = clock
+    def __init__(self, clock: Callable[[], float], ring: Callable[[], None]) -> None:
+        self.now, self._ring = clock, ring
         self.by_id: dict[JobId, Row] = {}
         self.payloads: dict[JobId, Payload] = {}
         self.results: dict[JobId, Result] = {}
+        self.lines: dict[JobId, deque[Line]] = {}
         self.edges_by_place: dict[Place, Edge] = {}
         self.into: dict[JobId, list[int]] = {}
         self.out: dict[JobId, list[Place]] = {}
@@ -68,9 +73,12 @@ class MemoryTables:
         self._due: list[tuple[float, JobId]] = []
         self._held: dict[JobId, list[JobId]] = {}
 
+    def wake(self, ready: bool, ended: bool) -> None:
+        self._ring()
+
     # Rows
 
-    def rows(self, ids: Sequence[JobId]) -> list[Row]:
+    def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
         return [copy(self.by_id[id]) for id in ids if id in self.by_id]
 
     def select(self, which: Which, page: Page) -> list[Row]:
@@ -113,6 +121,7 @@ class MemoryTables:
             self._unindex(self.by_id.pop(id))
             self.payloads.pop(id, None)
             self.results.pop(id, None)
+            self.lines.pop(id, None)
         gone = set(ids)
         self.work = {key: work for key, work in self.work.items() if work.job not in gone}
         self.marks = {mark: left for mark, jobs in self.marks.items() if (left := jobs - gone)}
@@ -288,6 +297,12 @@ class MemoryTables:
                 result = self.results.setdefault(step.job, Result(step.job))
                 result.percent, result.status = step.percent, step.status
 
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        for line in lines:
+            if line.job in self._running and self.by_id[line.job].session == session:
+                log = self.lines.setdefault(line.job, deque(maxlen=LOG))
+                log.append(replace(line, number=log[-1].number + 1 if log else 1))
+
     # The worklist
 
     def first_work(self) -> Work | None:
@@ -386,7 +401,7 @@ class MemoryTables:
         self._clocks[name] = now
 
     def reset(self) -> None:
-        self.__init__(self.now)  # type: ignore[misc]
+        self.__init__(self.now, self._ring)  # type: ignore[misc]
 
     # Indexes: what can be claimed, what runs, what is due, what is held
 

@@ -32,6 +32,7 @@ class Lifelines:
         """Take the session's lock, until `drop` or the end of the process."""
         if fcntl is None or session in self._held:
             return
+        self._folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self._folder / session, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.lockf(descriptor, fcntl.LOCK_EX)

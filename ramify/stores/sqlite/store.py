@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ramify.declared import Declaration
-from ramify.model import Edge, Findings, Info, JobId, Page, Result, Row, Session, Snapshot, Which
+from ramify.model import Edge, Findings, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite import rows as columns
@@ -51,16 +51,14 @@ class Sqlite(Engine):
     def _write(self, durable: bool = True) -> Iterator[Tables]:
         try:
             with self._file.writing(durable):
+                self._tables.woken.clear()
                 yield self._tables
+                woken = set(self._tables.woken)
         except BaseException:
             self._tables.forget_lanes()  # those of the abandoned step were never stored, also if the commit failed
             raise
-
-    def _wake(self, ready: bool, ended: bool) -> None:
-        if ready:
-            self._bells.ring(WORKER)
-        if ended:
-            self._bells.ring(WATCHER)
+        for kind in sorted(woken):
+            self._bells.ring(kind)
 
     def enter(self, session: Session) -> None:
         self._bells.bind(WORKER)
@@ -99,6 +97,10 @@ class Sqlite(Engine):
                     break
                 found.append(result)
         return found
+
+    def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
+        with self._file.reading() as connection:
+            return [Line(*values) for values in connection.execute(SQL["log.read"], (job, after, size))]
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         with self._file.reading() as connection:

@@ -17,6 +17,7 @@ from ramify.model import (
     Failure,
     JobId,
     Lane,
+    Line,
     Page,
     Progress,
     Row,
@@ -30,11 +31,12 @@ from ramify.model import (
     Which,
     Work,
 )
-from ramify.stores.protocol import LEASE
+from ramify.stores.protocol import LEASE, LOG
 from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.select import select_rows
 from ramify.stores.sqlite.sessions import Lifelines, boot_id
 from ramify.stores.sqlite.statements import SQL
+from ramify.stores.sqlite.wake import WATCHER, WORKER
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)
@@ -59,6 +61,8 @@ class SqliteTables:
         self._lease_clock, self._lifelines, self._boot = lease_clock, lifelines, boot_id()
         self._lanes: dict[int, Lane] = {}
         self._lane_ids: dict[Lane, int] = {}
+        self.woken: set[str] = set()
+        """Whom the store is to wake when the step is kept."""
 
     def _ask(self, statement: str, *values: Any) -> list[Any]:
         return self._connection.execute(SQL[statement], values).fetchall()
@@ -95,9 +99,12 @@ class SqliteTables:
             self.refresh_lanes()
         return self._lane_ids[lane]
 
+    def wake(self, ready: bool, ended: bool) -> None:
+        self.woken |= ({WORKER} if ready else set()) | ({WATCHER} if ended else set())
+
     # Rows
 
-    def rows(self, ids: Sequence[JobId]) -> list[Row]:
+    def rows(self, ids: Sequence[JobId], share: bool = False) -> list[Row]:
         lanes = self.refresh_lanes()
         return [columns.read_row(values, lanes) for values in self._ask("rows.read", _ids(ids))]
 
@@ -124,7 +131,7 @@ class SqliteTables:
             self._tell_all("add.mark", [(m, id) for id, marks in batch.marks.items() if id in own for m in marks])
 
     def forget(self, ids: Sequence[JobId]) -> None:
-        for what in ("edges into", "edges out", "payload", "result", "mark", "request", "work", "job"):
+        for what in ("edges into", "edges out", "payload", "result", "line", "mark", "request", "work", "job"):
             self._tell(f"rows.forget {what}", _ids(ids))
 
     def held(self, hold: JobId, n: int) -> list[JobId]:
@@ -270,6 +277,16 @@ class SqliteTables:
 
     def keep_progress(self, session: SessionId, progress: Sequence[Progress]) -> None:
         self._tell_all("end.progress", [(step.percent, step.status, step.job, session) for step in progress])
+
+    def keep_lines(self, session: SessionId, lines: Sequence[Line]) -> None:
+        last: dict[JobId, int] = dict(self._ask("log.ours", _ids({line.job for line in lines}), session))
+        values: list[columns.Values] = []
+        for line in lines:
+            if line.job in last:
+                last[line.job] += 1
+                values.append((line.job, last[line.job], line.stream, line.text))
+        self._tell_all("log.append", values)
+        self._tell_all("log.cut", [(job, number - LOG) for job, number in last.items() if number > LOG])
 
     # The worklist
 

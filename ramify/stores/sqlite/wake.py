@@ -25,9 +25,8 @@ class Bells:
     """The sockets of everybody who sleeps on one database."""
 
     def __init__(self, database: pathlib.Path) -> None:
-        user = os.getuid() if hasattr(os, "getuid") else 0
         name = hashlib.sha256(os.fsencode(database.resolve())).hexdigest()[:16]
-        self._folder = os.path.join(tempfile.gettempdir(), f"ramify-{user}", name)
+        self._folder = os.path.join(private_folder(), name)
         self._lock = threading.Lock()
         self._own: dict[tuple[int, str], socket.socket] = {}
         self._sender: socket.socket | None = None
@@ -118,6 +117,12 @@ class Bells:
             with contextlib.suppress(OSError):
                 os.unlink(bell.getsockname())
             bell.close()
+
+
+def private_folder() -> pathlib.Path:
+    """Return where this user's processes of this host meet; it need not be there."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return pathlib.Path(tempfile.gettempdir()) / f"ramify-{user}"
 
 
 def _open_socket() -> socket.socket:

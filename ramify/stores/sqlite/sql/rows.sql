@@ -36,6 +36,9 @@ DELETE FROM payload WHERE job IN (SELECT value FROM json_each(?))
 --: forget result
 DELETE FROM result WHERE job IN (SELECT value FROM json_each(?))
 
+--: forget line
+DELETE FROM line WHERE job IN (SELECT value FROM json_each(?))
+
 --: forget mark
 DELETE FROM mark WHERE job IN (SELECT value FROM json_each(?))
 

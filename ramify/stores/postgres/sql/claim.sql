@@ -1,0 +1,43 @@
+-- claim: what may start, in order, and its start. Reads job and payload; writes job. Rows that another claim holds are
+-- passed over; what is found is ours until the step ends.
+
+--: ends
+SELECT id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
+ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+
+--: lanes
+SELECT l.id FROM ramify.lane l CROSS JOIN LATERAL (SELECT 1 FROM ramify.job j
+    WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL LIMIT 1) r
+
+--: lane
+SELECT -priority, tree, id FROM ramify.job
+WHERE lane = %s AND state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL
+ORDER BY priority DESC, tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+
+--: running
+SELECT lane, count(*) FROM ramify.job WHERE state = 'running' AND step = 'run' AND bads = 0 GROUP BY lane
+
+--: running on
+SELECT -j.priority, j.tree, j.id, j.lane FROM ramify.session s JOIN ramify.job j ON j.session = s.id
+WHERE s.about::json ->> 'host' = %s AND j.state = 'running' AND j.step = 'run' AND j.bads = 0
+
+--: start
+WITH started AS (
+    UPDATE ramify.job SET state = 'running', session = %s, attempt = attempt + 1,
+        started = CASE WHEN step = 'run' AND bads = 0 THEN %s ELSE started END
+    WHERE id = ANY(%s::text[])
+    RETURNING *
+)
+SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
+
+--: adopt
+WITH adopted AS (UPDATE ramify.job SET session = %s WHERE id = ANY(%s::text[]) RETURNING *)
+SELECT p.args, p.policy, p.takes, a.* FROM adopted a LEFT JOIN ramify.payload p ON p.job = a.id
+
+--: due
+UPDATE ramify.job SET due = NULL WHERE id = ANY(ARRAY(
+    SELECT id FROM ramify.job WHERE due IS NOT NULL AND due <= %s AND state = 'ready' AND step = 'run' AND bads = 0
+    ORDER BY due, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
+
+--: next due
+SELECT min(due) FROM ramify.job WHERE due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0

@@ -1,0 +1,24 @@
+-- Marks, requests and limits. Reads mark, job; reads and writes request, rule. A job that is found stays as it is found.
+
+--: unfinished
+SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = m.job
+WHERE m.mark = %s AND j.state IN ('held', 'waiting', 'ready', 'running') ORDER BY j.id LIMIT 1 FOR SHARE OF j
+
+--: done since
+SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = m.job
+WHERE m.mark = %s AND j.state = 'done' AND j.ended >= %s ORDER BY j.ended DESC, j.id DESC LIMIT 1 FOR SHARE OF j
+
+--: request
+SELECT job FROM ramify.request WHERE request = %s
+
+--: keep request
+INSERT INTO ramify.request (request, job) VALUES (%s, %s)
+
+--: limits
+SELECT name, n FROM ramify.rule ORDER BY name
+
+--: set limit
+INSERT INTO ramify.rule (name, n) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET n = excluded.n
+
+--: drop limit
+DELETE FROM ramify.rule WHERE name = %s

@@ -1,0 +1,12 @@
+-- decide: what was put aside is to be done, whoever does it. Writes redo, did, meta and what is counted.
+-- After the common ones: token, and commands that may be done once only.
+local refused = refuse()
+if refused then return refused end
+if redis.call('GET', lock) ~= ARGV[4] then
+  return {redis.call('LPOS', prefix .. 'did', ARGV[4]) and 'done' or 'late', 0}
+end
+if redis.call('LPOS', prefix .. 'did', ARGV[4]) then return {'done', 0} end
+redis.call('RENAME', prefix .. 'stage:' .. ARGV[4], prefix .. 'redo')
+redis.call('PERSIST', prefix .. 'redo')
+apply(5)
+return {'done', write_down(ARGV[4])}

@@ -1,0 +1,274 @@
+"""How rows, edges, payloads and results are written: msgpack arrays, whose fields only ever grow at the end.
+
+The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cluster keeps them on one node:
+
+| key | what it holds |
+|---|---|
+| `meta` | hash: format, generation, run, counters |
+| `job`, `payload`, `result`, `slots` | hashes by job: row, arguments, what it left, which edges fill arguments |
+| `edge` | hash by `after place`: the edge |
+| `out` | sorted `before after place`: the edges out of a job |
+| `tree`, `held`, `cancel` | sorted `tree id` of those with a parent, `hold id`, `session id` of marked jobs that run |
+| `state:STATE` | sorted ids |
+| `ready:LANE` | sorted by minus priority, `tree id`: what can be claimed |
+| `ends`, `due`, `deadline` | sorted `tree id` of what only ends; ids by time |
+| `count` | hash by `lane shown-state`: how many jobs |
+| `tally` | hash by `open tree` and `out tree`: unfinished jobs under the root, edges into other trees |
+| `order`, `work`, `purge` | the worklist: sorted by entry, its cursors, and the trees on their way out |
+| `mark`, `name`, `request` | sorted `mark id`, sorted `id name`, hash by request |
+| `session`, `lease`, `dead` | hash by session; sorted by time; sorted |
+| `lane`, `limit` | hashes: numbers of lanes, limits by name |
+| `said`, `told` | hashes: by `job number` a line that it said; by job, how many |
+| `task`, `clock` | hashes by name: what tasks say of themselves, where clocks stand |
+| `lock`, `line`, `turn:TOKEN`, `did`, `redo`, `stage:TOKEN` | whose step it is, who waits, what was done, large steps |
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from ramify.model import (
+    ENDED,
+    Edge,
+    Failure,
+    JobId,
+    Kind,
+    Lane,
+    Payload,
+    Policy,
+    Result,
+    Row,
+    Rule,
+    SessionId,
+    State,
+    Step,
+    Value,
+    When,
+)
+
+FORMAT: Final = 1
+"""Written into every store; a higher one is a newer ramify's."""
+
+PLACES: Final = 1 << 31
+"""Added to places, so that they sort as text."""
+
+
+class Record(Struct, array_like=True, gc=False):
+    """A row as it is stored: the lane by its number, and the places of its edges: `low` to `high` - 1."""
+
+    tree: JobId
+    parent: JobId | None
+    lane: int
+    priority: int
+    label: str | None
+    hold: JobId | None
+    step: Step
+    state: State
+    cancelled: bool
+    waits: int
+    bads: int
+    attempt: int
+    session: SessionId | None
+    due: float | None
+    tries: int
+    crashes: int
+    losses: int
+    grown: bool
+    fast: bool
+    size: int
+    last: JobId | None
+    barrier: JobId | None
+    limit: float | None
+    deadline: float | None
+    started: float | None
+    ended: float | None
+    low: int = 0
+    high: int = 0
+
+    @property
+    def doomed(self) -> bool:
+        """Whether a claim of this row can only end it."""
+        return self.step is Step.END or self.bads > 0
+
+
+class _Edge(Struct, array_like=True, gc=False):
+    before: JobId
+    kind: Kind = Kind.CHILD
+    when: When = When.DONE
+    slots: list[list[str | int]] | None = None
+    verdict: State | None = None
+
+
+class _Payload(Struct, array_like=True, gc=False):
+    args: bytes
+    policy: Policy | None = None
+
+
+class Left(Struct, array_like=True, gc=False):
+    """A result as it is stored."""
+
+    value: bytes | None = None
+    spread: bool = False
+    failure: Failure | None = None
+    percent: int | None = None
+    status: str | None = None
+
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode_record: Final = msgspec.msgpack.Decoder(Record).decode
+decode_left: Final = msgspec.msgpack.Decoder(Left).decode
+_decode_edge: Final = msgspec.msgpack.Decoder(_Edge).decode
+_decode_payload: Final = msgspec.msgpack.Decoder(_Payload).decode
+_as_tuple: Final = msgspec.structs.astuple
+NO_PAYLOAD: Final = Payload()
+
+
+def to_record(row: Row, lane: int, low: int = 0, high: int = 0) -> Record:
+    """Return a row as it is stored."""
+    _, tree, parent, _, *rest = _as_tuple(row)
+    return Record(tree, parent, lane, *rest, low, high)  # type: ignore[call-arg]
+
+
+def to_row(id: JobId, record: Record, lanes: dict[int, Lane]) -> Row:
+    """Return a stored row."""
+    tree, parent, lane, *rest = _as_tuple(record)
+    return Row(id, tree, parent, lanes[lane], *rest[:-2])
+
+
+def edge_key(after: JobId, place: int) -> str:
+    """Return the field of an edge; these sort by (after, place)."""
+    return f"{after} {place + PLACES:08x}"
+
+
+def out_key(edge: Edge) -> str:
+    """Return what stands for the edge among those out of `before`."""
+    return f"{edge.before} {edge.after} {edge.place + PLACES:08x}"
+
+
+def encode_edge(edge: Edge) -> bytes:
+    """Return an edge as it is stored."""
+    return encode(_Edge(edge.before, edge.kind, edge.when, edge.slots, edge.verdict))
+
+
+def read_edge(key: str, stored: bytes) -> Edge:
+    """Return a stored edge, found under this key."""
+    after, _, place = key.partition(" ")
+    edge = _decode_edge(stored)
+    return Edge(after, int(place, 16) - PLACES, edge.before, edge.kind, edge.when, edge.slots, edge.verdict)
+
+
+def encode_payload(payload: Payload) -> bytes:
+    """Return a payload as it is stored."""
+    return encode(_Payload(payload.args, None if payload.policy == NO_PAYLOAD.policy else payload.policy))
+
+
+def read_payload(stored: bytes | None) -> Payload:
+    """Return a stored payload."""
+    if stored is None:
+        return Payload()
+    found = _decode_payload(stored)
+    return Payload(found.args, found.policy or NO_PAYLOAD.policy)
+
+
+def read_result(job: JobId, stored: bytes | None) -> Result:
+    """Return what a job left."""
+    if stored is None:
+        return Result(job)
+    left = decode_left(stored)
+    value = None if left.value is None else Value(left.value, left.spread)
+    return Result(job, value, left.failure, left.percent, left.status)
+
+
+def lane_text(lane: Lane) -> bytes:
+    """Return a lane as it is named in the store."""
+    return msgspec.json.encode([lane.queue, lane.task, lane.slot, lane.units])
+
+
+def limit_text(rule: Rule) -> str:
+    """Return a limit as it is stored."""
+    return str(rule.n) if rule.until is None else f"{rule.n} {rule.until!r}"
+
+
+def read_limit(text: bytes) -> Rule:
+    """Return a stored limit."""
+    n, _, until = text.decode().partition(" ")
+    return Rule(int(n), float(until) if until else None)
+
+
+def read_lane(text: bytes) -> Lane:
+    """Return the lane that has this name."""
+    return Lane(*msgspec.json.decode(text, type=tuple[str, str | None, str | None, int]))
+
+
+STATE_KEYS: Final = {state: f"state:{state.value}" for state in State}
+
+KEYS: Final = (
+    *("job", "payload", "result", "slots", "edge", "out", "tree", "held", "cancel", "ends", "due", "deadline", "count"),
+    *(
+        "tally",
+        "said",
+        "told",
+        "order",
+        "work",
+        "purge",
+        "mark",
+        "name",
+        "request",
+        "session",
+        "lease",
+        "dead",
+        "limit",
+        "task",
+        "clock",
+    ),
+    *STATE_KEYS.values(),
+)
+"""The keys that a store is emptied of, with those of its lanes; what it says of itself remains."""
+
+Entry = tuple[str, str, float]
+"""A place in an index: the key, the member, and what it is sorted by."""
+
+
+def entries(id: JobId, record: Record) -> list[Entry]:
+    """Return where a row stands in the indexes."""
+    state = record.state
+    found: list[Entry] = [(STATE_KEYS[state], id, 0)]
+    if record.parent is not None:
+        found.append(("tree", f"{record.tree} {id}", 0))
+    if record.hold is not None:
+        found.append(("held", f"{record.hold} {id}", 0))
+    if record.deadline is not None:
+        found.append(("deadline", id, record.deadline))
+    if state is State.READY:
+        if record.step is Step.END or record.bads > 0:
+            found.append(("ends", f"{record.tree} {id}", 0))
+        elif record.due is not None:
+            found.append(("due", id, record.due))
+        else:
+            found.append((f"ready:{record.lane}", f"{record.tree} {id}", -record.priority))
+    elif state is State.RUNNING and record.cancelled:
+        found.append(("cancel", f"{word(record.session or '')} {id}", 0))
+    return found
+
+
+def word(session: SessionId) -> str:
+    """Return a session's id as one word."""
+    return session.replace(" ", "_")
+
+
+def counters(record: Record) -> list[tuple[str, str]]:
+    """Return the keys and fields under which a row is counted."""
+    found = [("count", f"{record.lane} {shown(record)}")]
+    if record.parent is not None and record.state not in ENDED:
+        found.append(("tally", f"open {record.tree}"))
+    return found
+
+
+def shown(record: Record) -> str:
+    """Return under which word a row is counted: its state, `scheduled`, or `ending` for what runs only to be ended."""
+    if record.state is State.READY:
+        return "scheduled" if record.due is not None else "ends" if record.doomed else "ready"
+    if record.state is State.RUNNING and record.doomed:
+        return "ending"
+    return str(record.state)

@@ -1,0 +1,142 @@
+"""Where a store can be: behind users with few rights, in a cluster, behind sentinels."""
+
+import contextlib
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ramify.errors import BadStore
+from ramify.model import State, Verb, Want, Which
+from tests.redis.conftest import Open, Start
+from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
+from tests.stores.redis_server import Server, find_server
+
+USERS = re.findall(
+    r"^(ACL SETUSER (\w+) .*)$", (Path(__file__).parents[2] / "docs/redis.md").read_text("utf-8"), re.MULTILINE
+)
+"""What the documentation says of rights: commands, and the users they are for."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens to, nor on the one that a cluster takes beside it."""
+    while True:
+        with socket.socket() as one, contextlib.suppress(OSError, OverflowError), socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            other.bind(("127.0.0.1", port + 10000))
+            return port
+
+
+@pytest.mark.parametrize(("rights", "user"), USERS, ids=[user for _, user in USERS])
+def test_a_user_needs_no_more_than_its_prefix(start: Start, open_: Open, rights: str, user: str) -> None:
+    """With the rights that docs/redis.md names one can work, add, or look, and touch no other key."""
+    server = start()
+    server.ask(rights)
+    root = add(open_(server.url()), group(leaf(), leaf()))
+    store = open_(f"unix://{user}:secret@{server.socket}?prefix=ramify")
+    if user == "worker":
+        enter(store)
+        reply = claim(store)
+        while reply.claims:
+            reply = store.exchange("s", done(reply), Want(100))
+        store.move(Which(ids=(root,)), Verb.PURGE)
+        while store.drain():
+            pass
+    if user == "submit":
+        add(store)
+        store.add(batch(group(leaf().options(delay=5.0))))
+        store.move(Which(ids=(root,)), Verb.CANCEL)
+    if user == "read":
+        with pytest.raises(BadStore, match="does not let us"):
+            add(store)
+
+    assert len(states(store)) == {"worker": 0, "submit": 6, "read": 3}[user]
+    assert store.info().facts["store"] == "redis"
+    with pytest.raises(BadStore, match="does not let us"):
+        open_(f"unix://{user}:secret@{server.socket}?prefix=other")
+
+
+def test_a_wrong_password_is_said(start: Start, open_: Open) -> None:
+    """It is a mistake, not an outage to be waited out."""
+    server = start()
+    server.ask("CONFIG SET requirepass right")
+
+    with pytest.raises(BadStore, match="does not let us"):
+        open_(f"unix://:wrong@{server.socket}")
+
+
+@pytest.mark.slow
+def test_a_store_lives_on_one_node_of_a_cluster(start: Start, open_: Open) -> None:
+    """Whichever node one names, the one that has the store's keys is found, also when they are on the other."""
+    ports = [free_port(), free_port()]
+    nodes = [start("--cluster-enabled", "yes", "--bind", "127.0.0.1", port=port) for port in ports]
+    nodes[0].ask("CLUSTER ADDSLOTS " + " ".join(map(str, range(8192))))
+    nodes[1].ask("CLUSTER ADDSLOTS " + " ".join(map(str, range(8192, 16384))))
+    nodes[1].ask("CLUSTER SET-CONFIG-EPOCH 7")
+    nodes[0].ask(f"CLUSTER MEET 127.0.0.1 {ports[1]}")
+    end = time.monotonic() + 30
+    while not all(b"cluster_state:ok" in node.ask("CLUSTER INFO") for node in nodes):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    stores = [open_(f"redis://127.0.0.1:{port}?prefix={prefix}") for port in ports for prefix in ("a", "b")]
+
+    roots = [add(store) for store in stores]
+
+    assert states(stores[0]) == states(stores[2]) == {roots[0]: "ready", roots[2]: "ready"}
+    assert states(stores[1]) == states(stores[3]) == {roots[1]: "ready", roots[3]: "ready"}
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """A port for a sentinel, and where its settings go; whoever listens there ends with the test."""
+    port = free_port()
+    yield port, tmp_path / "sentinel.conf"
+
+
+@pytest.mark.slow
+def test_sentinels_say_who_the_master_is(start: Start, open_: Open, sentinel: tuple[int, Path]) -> None:
+    """The store is where the sentinels say, and after a change of masters it is with the new one."""
+    port, settings = sentinel
+    ports = [free_port(), free_port()]
+    masters: list[Server] = [start("--bind", "127.0.0.1", port=port) for port in ports]
+    settings.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor home 127.0.0.1 {ports[0]} 1\n")
+    process = subprocess.Popen([find_server(), str(settings), "--sentinel"], stdout=subprocess.DEVNULL)
+    try:
+        url = f"redis+sentinel://127.0.0.1:{port}/home/0"
+        end = time.monotonic() + 20
+        while not _listens(port):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        store = open_(url)
+        add(store)
+        masters[1].ask(f"REPLICAOF 127.0.0.1 {ports[0]}")
+        while b"master_link_status:up" not in masters[1].ask("INFO replication"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", port)) as link:
+            link.sendall(b"SENTINEL REMOVE home\r\n")
+            link.recv(100)
+            masters[1].ask("REPLICAOF NO ONE")
+            link.sendall(f"SENTINEL MONITOR home 127.0.0.1 {ports[1]} 1\r\n".encode())
+            link.recv(100)
+        masters[0].kill()
+
+        root = add(store)
+
+        assert list(states(store).values()) == ["ready", "ready"]
+        [row] = store.jobs(Which(ids=(root,)))
+        assert row.state is State.READY
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
