@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check fix storm bench coverage lock clean
+.PHONY: help run test check fix storm mutants bench coverage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,10 +32,18 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-storm: $(VENV)/.dev ## kill workers for longer than the tests do, and explore the algebra for longer
-	@STORM_JOBS=2000 STORM_KILLS=40 $(BIN)/python -m pytest -q -s tests/worker/test_storm.py
+storm: $(VENV)/.dev ## kill, freeze, stop and starve workers for hours, and explore the algebra (CI does a fiftieth)
+	@STORM_JOBS=10000 STORM_KILLS=500 $(BIN)/python -m pytest -q -s tests/worker/test_kill_storm.py tests/worker/test_storm.py
+	@STORM_ORPHANS=200 $(BIN)/python -m pytest -q -s tests/worker/test_orphans.py
+	@STORM_FREEZES=100 STORM_FROZEN=10 $(BIN)/python -m pytest -q -s tests/worker/test_freeze.py
+	@STORM_FULL=50 $(BIN)/python -m pytest -q -s tests/worker/test_full_disk.py
+	@STORM_STOPS=500 STORM_ROLLS=50 $(BIN)/python -m pytest -q -s tests/pool/test_deploy.py
+	@STORM_DAMAGE=1000 STORM_LOOKS=1000 $(BIN)/python -m pytest -q -s tests/cli/test_doctor.py
 	@STORM=2000 $(BIN)/python -m pytest -q --timeout=3600 tests/stores/test_machine.py
 	@$(BIN)/python -m pytest -q --timeout=3600 -m storm
+
+mutants: $(VENV)/.dev ## break ramify in many ways, and see that the tests notice each (ARGS="fence pool" for some)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: $(VENV)/.dev ## measure
 	@$(BIN)/python -m bench $(ARGS)

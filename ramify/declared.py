@@ -50,7 +50,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the decorator of a task says: options of its jobs, and what holds for the task as a whole.
 
     `limit` is how many of its jobs may run at once, `fan_out` names the parameters that take "ALL". `missed` says what
-    becomes of ticks of `cron` at which no worker was there.
+    becomes of ticks of `cron` at which no worker was there; `aliases` are names that the task had before.
     """
 
     how: Options = PLAIN
@@ -60,6 +60,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cron: str | None = None
     tz: str = "UTC"
     missed: Literal["skip", "last", "all"] = "last"
+    aliases: tuple[str, ...] = ()
 
 
 class Declaration(Terms, frozen=True, kw_only=True, omit_defaults=True):

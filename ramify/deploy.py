@@ -80,7 +80,7 @@ def declare_limits(store: Store, tasks: Tasks) -> None:
 def _read_all(deployed: Sequence[Declaration], tasks: Tasks) -> tuple[dict[str, Declaration], list[str]]:
     """Return all tasks as they will be, and the names of those that are no more."""
     stored = {task.name: task for task in deployed}
-    own = {name: declare(tasks.find(name)) for name in sorted(tasks.names())}
+    own = {name: declare(tasks.find(name)) for name in sorted(tasks.current())}
     gone = [name for name in stored if name.partition(":")[0] in tasks.modules and name not in own]
     return {name: task for name, task in {**stored, **own}.items() if name not in gone}, gone
 

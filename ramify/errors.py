@@ -86,6 +86,10 @@ class NewerSchema(BadStore):
     """The store was written by a newer ramify; upgrade this one."""
 
 
+class CannotInstall(RamifyError):
+    """The system does not take the service; the message says why."""
+
+
 class BadSettings(RamifyError, ValueError):
     """A setting is wrong; the message names it and where it was read."""
 

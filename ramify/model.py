@@ -449,6 +449,25 @@ class Info(Struct):
     lost: list[SessionId] = field(default_factory=list)
 
 
+class Mending(Struct):
+    """What puts a damaged store right: rows as they are and as they should be, edges that lose their verdict, entries
+    for the worklist and off it, and jobs to be cancelled as they are marked.
+    """
+
+    rows: list[tuple[Row, Row]] = field(default_factory=list)
+    reopen: list[Edge] = field(default_factory=list)
+    work: list[Work] = field(default_factory=list)
+    drop: list[Work] = field(default_factory=list)
+    cancel: list[JobId] = field(default_factory=list)
+
+
+class Findings(Struct):
+    """How the place is where a store keeps its jobs: what is `wrong` with it, and what is only worth a note."""
+
+    wrong: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 class Snapshot(Struct):
     """Everything that the invariants speak of, read at one moment."""
 

@@ -20,7 +20,11 @@ MOST: Final = 1024
 
 
 class Settings(Struct, frozen=True):
-    """The settings. `children` None means one a CPU, `units` None that they are not counted."""
+    """The settings. `children` None means one a CPU, `units` None that they are not counted.
+
+    `workers` is how many a pool keeps, None one a CPU, or how many for each queue; `project` are the tables
+    `[project.NAME]`, which `ramify pool` reads.
+    """
 
     url: str = "sqlite:///ramify.db"
     tasks: tuple[str, ...] = ()
@@ -30,6 +34,8 @@ class Settings(Struct, frozen=True):
     multiprocessing: bool = False
     burst: bool = False
     units: int | None = None
+    workers: int | dict[str, int | None] | None = None
+    project: dict[str, dict[str, Any]] = {}
 
     def count_children(self) -> int:
         """Return how many processes that is here."""
@@ -64,7 +70,7 @@ def find_settings(
     directory = directory or Path()
     sources = [
         read_arguments(given),
-        read_environment(os.environ if environment is None else environment, READERS),
+        read_environment(os.environ if environment is None else environment, _VARIABLES),
         read_config(config, directory, READERS) if config else {},
         read_directory(directory, READERS),
         {name: Found(value, "default") for name, value in _defaults().items()},
@@ -74,7 +80,7 @@ def find_settings(
 
 def find_strays(environment: Mapping[str, str] | None = None) -> list[str]:
     """Return, in sentences, the variables of the environment that look like a setting and are none."""
-    return _find_strays(os.environ if environment is None else environment, READERS)
+    return _find_strays(os.environ if environment is None else environment, _VARIABLES)
 
 
 def _find(name: str, sources: list[Source]) -> Found:
@@ -126,6 +132,21 @@ def _read_units(value: object) -> int | None:
     return int(value)
 
 
+def _read_workers(value: object) -> int | dict[str, int | None] | None:
+    """Return a number, or numbers by queue: a table, or text as `mail:2 default:auto`."""
+    if isinstance(value, str) and ":" in value:
+        value = dict(word.rsplit(":", 1) for word in value.replace(",", " ").split())
+    if isinstance(value, dict):
+        return {_read_text(queue): _read_children(n) for queue, n in value.items()}
+    return _read_children(value)
+
+
+def _read_projects(value: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise TypeError
+    return value
+
+
 def _read_grace(value: object) -> float:
     return read_typed("grace", value, 0) if isinstance(value, str) else read_span("grace", value, 0)
 
@@ -147,5 +168,9 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "multiprocessing": (_read_flag, "true or false"),
     "burst": (_read_flag, "true or false"),
     "units": (_read_units, "a whole number"),
+    "workers": (_read_workers, f"a number from 1 to {MOST}, 'auto', or such a number for each queue"),
+    "project": (_read_projects, "a table for each project, as [project.shop]"),
 }
 """How each setting is read, and what it is in words."""
+
+_VARIABLES: Final = [name for name in READERS if name != "project"]

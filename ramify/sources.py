@@ -32,7 +32,7 @@ Source = dict[str, Found]
 
 def is_set(value: object) -> bool:
     """Tell whether this is a value at all."""
-    return value is not None and value not in ("", (), []) and not (isinstance(value, str) and value.isspace())
+    return value is not None and value not in ("", (), [], {}) and not (isinstance(value, str) and value.isspace())
 
 
 def read_arguments(given: Mapping[str, object]) -> Source:
@@ -134,6 +134,6 @@ def _place(path: Path, text: str, table: str, name: str) -> str:
             inside = re.sub(r"[\s\"']", "", header[1])
         elif inside == table and re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*[=.]", line):
             return f"{path}, line {number}"
-        if inside == f"{table}.{name}".strip("."):
+        if f"{inside}.".startswith(f"{table}.{name}.".lstrip(".")):
             return f"{path}, line {number}"
     return str(path)

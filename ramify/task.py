@@ -68,6 +68,7 @@ def task(
     cron: str | None = None,
     tz: str = "UTC",
     missed: Literal["skip", "last", "all"] = "last",
+    aliases: Sequence[str] = (),
 ) -> Callable[[F], F]: ...
 def task(
     function: F | None = None,
@@ -79,6 +80,7 @@ def task(
     cron: str | None = None,
     tz: str = "UTC",
     missed: Literal["skip", "last", "all"] = "last",
+    aliases: Sequence[str] = (),
     **options: Any,
 ) -> F | Callable[[F], F]:
     """Give a function options that hold for all its jobs; it stays callable as it was.
@@ -88,6 +90,7 @@ def task(
     `limit` is how many of the task's jobs run at once, over all workers. `needs` are other tasks whose jobs must have
     been done of late. A parameter named in `fan_out` takes "ALL": one job for each value that it allows. With `cron` a
     worker adds a job at each of these times in the zone `tz`; of times that were `missed` none, the last, or all.
+    `aliases` are names that the function had before: jobs stored under them are run by it.
     """
     # A mistake in an option is reported where it stands, not where the first job is made.
     terms = Terms(
@@ -98,6 +101,7 @@ def task(
         cron=_read_cron(cron, tz),
         tz=tz,
         missed=_read_missed(missed),
+        aliases=_read_aliases(aliases),
     )
 
     def mark(function: F) -> F:
@@ -129,6 +133,12 @@ def terms_of(function: Function) -> Terms:
 def look_up(what: Function | str) -> Call:
     """Return what must be known of a task, as `describe`; one that is named is asked itself if it is imported here."""
     return describe((find_function(read_name(what)) or what) if isinstance(what, str) else what)
+
+
+def _read_aliases(aliases: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(aliases, str):
+        raise BadTask(f"aliases is a list of names, as ['shop:pay'], not {aliases!r}")
+    return tuple(map(read_name, aliases))
 
 
 @functools.lru_cache(maxsize=4096)

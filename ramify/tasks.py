@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ramify.errors import BadTask
-from ramify.task import Function, name_of
+from ramify.task import Function, name_of, terms_of
 
 
 class Tasks:
@@ -22,8 +22,12 @@ class Tasks:
         self._functions: dict[str, Function] | None = None
 
     def names(self) -> frozenset[str]:
-        """Return the names of all functions that are served."""
+        """Return the names of all functions that are served, those that they had before among them."""
         return frozenset(self._load())
+
+    def current(self) -> frozenset[str]:
+        """Return the names that these functions have now."""
+        return frozenset(name for name, function in self._load().items() if name_of(function) == name)
 
     def find(self, name: str) -> Function:
         """Return the function of this name. Raise `BadTask` if the modules served here do not define it."""
@@ -37,7 +41,11 @@ class Tasks:
 
     def _load(self) -> dict[str, Function]:
         if self._functions is None:
-            self._functions = {name: function for module in self.modules for name, function in _functions_of(module)}
+            own = {name: function for module in self.modules for name, function in _functions_of(module)}
+            # A function that is there goes before one that once had its name.
+            self._functions = {
+                alias: function for function in own.values() for alias in terms_of(function).aliases
+            } | own
         return self._functions
 
 

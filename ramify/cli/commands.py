@@ -14,13 +14,16 @@ from ramify.cli.doctor import doctor
 from ramify.cli.empty import empty
 from ramify.cli.enqueue import enqueue
 from ramify.cli.explain import explain
+from ramify.cli.health import health
 from ramify.cli.info import info
 from ramify.cli.init import init
 from ramify.cli.jobs import jobs
 from ramify.cli.log import log
+from ramify.cli.pool import pool
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
+from ramify.cli.service import service
 from ramify.cli.suspend import limit, resume, suspend
 from ramify.cli.tasks import tasks
 from ramify.cli.tree import tree
@@ -62,10 +65,13 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "deploy": deploy,
     "tasks": tasks,
     "check": check,
+    "health": health,
     "doctor": doctor,
 }
 for name, command in COMMANDS.items():
     commands.command(name, short_help="The same as retry." if name == "requeue" else None)(command)
+commands.add_typer(pool, name="pool")
+commands.add_typer(service, name="service")
 
 
 def _show_version(wanted: bool) -> None:

@@ -40,7 +40,7 @@ def deploy(
         if reset and not yes:
             _ask(app)
         wrong = app.deploy(reset=reset)
-        n = len(app.tasks.names())
+        n = len(app.tasks.current())
         if json:
             print_facts({"modules": served, "tasks": n, "wrong": wrong})
             return

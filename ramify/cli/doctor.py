@@ -1,36 +1,97 @@
-"""`ramify doctor`: does what is stored keep the promises of the store?"""
+"""`ramify doctor`: does what is stored keep the promises of the store, and can it be put right?"""
+
+from typing import Annotated, Final
 
 import typer
+from msgspec import Struct
 from rich.text import Text
 
 from ramify.cli.facts import Json, print_facts
-from ramify.cli.screen import out
+from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.graph.check import find_violations
+from ramify.graph.mend import find_mending
 from ramify.picture.words import plain
 from ramify.stores.directory import Directory
+from ramify.stores.protocol import Store
+
+TIMES: Final = 5
+"""What is put right may show what else is to be put right: so often, at most."""
 
 
-def doctor(json: Json = False, url: Url = None) -> None:
-    """Check that what is stored is sound.
+class Diagnosis(Struct):
+    """What a look at a store found: `wrong` are sentences, each about a job or the place where it is kept."""
+
+    jobs: int
+    edges: int
+    wrong: list[str]
+    notes: list[str]
+
+
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what follows from the facts that are left.")
+    ] = False,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Check that what is stored is sound; workers may go on meanwhile.
 
     Status 0: it is; 1: it is not; 2: it could not be checked.
     """
-    console = out()
     with open_existing(url) as app:
-        snapshot = app.store.snapshot()
-        strays = app.store.strays() if isinstance(app.store, Directory) else []
-    violations = find_violations(snapshot)
+        found = examine(app.store)
+        before = found.wrong
+        changes = _repair(app.store) if repair and before else 0
+        if changes:
+            found = examine(app.store)
+    mended = [wrong for wrong in before if wrong not in found.wrong]
     if json:
-        jobs, edges = len(snapshot.rows), len(snapshot.edges)
-        print_facts({"sound": not violations, "jobs": jobs, "edges": edges, "violations": violations})
-        raise typer.Exit(bool(violations))
-    for stray in strays:
-        console.print(Text(plain(f"passed over: {stray}"), style="yellow"), soft_wrap=True)
-    for violation in violations:
-        console.print(Text(plain(violation), style="red"), soft_wrap=True)
-    size = f"{len(snapshot.rows):,} jobs, {len(snapshot.edges):,} edges"
-    if violations:
-        console.print(f"{len(violations):,} violations in {size}", soft_wrap=True)
+        told = {"jobs": found.jobs, "edges": found.edges, "violations": found.wrong, "notes": found.notes}
+        print_facts({"sound": not found.wrong, **told, "mended": mended})
+    else:
+        _print(found, mended)
+    if found.wrong:
         raise typer.Exit(1)
-    console.print(f"sound: {size}", soft_wrap=True)
+
+
+def examine(store: Store) -> Diagnosis:
+    """Look at all that is stored, as it is at one moment."""
+    place = store.examine()
+    if isinstance(store, Directory):
+        place.notes += [f"passed over: {stray}" for stray in store.strays()]
+    if place.wrong:
+        # What cannot be read would end the look at everything else.
+        return Diagnosis(0, 0, place.wrong, place.notes)
+    snapshot = store.snapshot()
+    return Diagnosis(len(snapshot.rows), len(snapshot.edges), find_violations(snapshot), place.notes)
+
+
+def _repair(store: Store) -> int:
+    """Put right what can be; return how many changes that took."""
+    changes = 0
+    for _ in range(TIMES):
+        if store.examine().wrong:
+            return changes
+        done = store.mend(find_mending(store.snapshot()))
+        while store.drain():
+            pass
+        changes += done
+        if not done:
+            break
+    return changes
+
+
+def _print(found: Diagnosis, mended: list[str]) -> None:
+    console = out()
+    for line in mended:
+        console.print(Text(f"mended: {plain(line)}", style="green"), soft_wrap=True)
+    for line in found.wrong:
+        console.print(Text(plain(line), style="red"), soft_wrap=True)
+    for line in found.notes:
+        note(f"note: {line}")
+    size = f"{found.jobs:,} jobs, {found.edges:,} edges"
+    if found.wrong:
+        console.print(f"{len(found.wrong):,} violations in {size}", soft_wrap=True)
+    else:
+        console.print(f"sound: {size}", soft_wrap=True)

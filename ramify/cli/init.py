@@ -21,6 +21,7 @@ tasks = ["{module}"]
 # queues = ["default"]      # served in this order
 # children = "auto"         # so many processes run jobs; auto: one a CPU
 # grace = 30                # so many seconds a worker that is told to stop waits for running jobs
+# workers = "auto"          # so many workers `ramify pool` keeps alive
 """
 
 TASKS: Final = '''\

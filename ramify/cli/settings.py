@@ -39,12 +39,16 @@ def _show(console: Console, found: dict[str, Found]) -> None:
 def _value(name: str, one: Found) -> object:
     if name == "url":
         return mask(str(one.value))
-    return "auto" if name == "children" and one.value is None else one.value
+    if name == "project":  # an environment may hold secrets
+        return tuple(one.value) if isinstance(one.value, dict) else ()
+    return "auto" if name in ("children", "workers") and one.value is None else one.value
 
 
 def _spell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{queue}: {n or 'auto'}" for queue, n in value.items())
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     if value is None:

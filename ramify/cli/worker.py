@@ -14,6 +14,8 @@ from ramify.errors import BadTask
 from ramify.model import UNDONE, State
 from ramify.settings import find_strays, read_settings
 from ramify.stores.address import mask
+from ramify.worker.manager import Manager
+from ramify.worker.process import tie_to
 
 
 def worker(
@@ -53,11 +55,15 @@ def worker(
     url: Url = None,
     config: Config = None,
     directory: Directory = None,
+    pool: Annotated[int, typer.Option("--pool", hidden=True)] = 0,
 ) -> None:
     """Run jobs until told to stop.
 
     That is Ctrl-C, SIGTERM or, with --burst, when none are left; then status 1 means that some did not end done.
     """
+    manager = Manager.find(pool)
+    if pool:
+        tie_to(pool)
     look_here(directory)
     settings = read_settings(
         config=config,
@@ -78,7 +84,7 @@ def worker(
     import_tasks(served)
     log_plainly()
     with Ramify(settings.url, tasks=served) as app:
-        tasks = len(app.tasks.names())
+        tasks = len(app.tasks.current())
         if not tasks:
             raise BadTask(f"{', '.join(served)} defines no function that could run")
         note(
@@ -95,7 +101,7 @@ def worker(
             burst=settings.burst,
             units=settings.units,
         )
-        hand.run()
+        hand.run(manager)
         if settings.burst:
             note(spell_ends(hand.ended))
             if any(hand.ended[state] for state in UNDONE):

@@ -21,7 +21,7 @@ MOST_LOSSES: Final = 10
 
 def find_violations(snapshot: Snapshot) -> list[str]:
     """Return what is wrong, as sentences; nothing is wrong with a store that ramify alone has written to."""
-    facts = _Facts(snapshot)
+    facts = Facts(snapshot)
     found = [*_check_keys(facts), *_check_names(facts), *_check_cycles(facts)]
     for row in snapshot.rows:
         checks = (_check_over,) if row.tree in facts.purging else CHECKS
@@ -29,7 +29,7 @@ def find_violations(snapshot: Snapshot) -> list[str]:
     return found
 
 
-class _Facts:
+class Facts:
     """A snapshot with its look-ups."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -47,6 +47,10 @@ class _Facts:
         """Return the edges into a job whose other end is stored."""
         return [edge for edge in self.into.get(row.id, []) if edge.before in self.rows]
 
+    def lets_go(self, job: JobId) -> bool:
+        """Tell whether the job is about to let go, or to cancel, what it holds."""
+        return bool(self.work & {(job, Verb.RELEASE), (job, Verb.CANCEL)})
+
     def is_spreading(self, job: JobId) -> bool:
         """Tell whether the job's end, or its opening, has not reached all its successors yet."""
         return (job, Verb.SPREAD) in self.work
@@ -56,7 +60,7 @@ class _Facts:
         return row.state not in ENDED and self.is_spreading(row.id)
 
 
-def _check_keys(facts: _Facts) -> Iterator[str]:
+def _check_keys(facts: Facts) -> Iterator[str]:
     """Ids and places are unique."""
     rows, edges = facts.snapshot.rows, facts.snapshot.edges
     yield from (f"job {id}: stored twice" for id in _repeated(row.id for row in rows))
@@ -64,7 +68,7 @@ def _check_keys(facts: _Facts) -> Iterator[str]:
     yield from (f"job {after}: place {place} is taken twice" for after, place in places)
 
 
-def _check_names(facts: _Facts) -> Iterator[str]:
+def _check_names(facts: Facts) -> Iterator[str]:
     """Edges, holds, parents and the worklist name stored jobs."""
     for edge in facts.snapshot.edges:
         for id, other in ((edge.before, edge.after), (edge.after, edge.before)):
@@ -79,7 +83,7 @@ def _check_names(facts: _Facts) -> Iterator[str]:
                 yield f"job {row.id}: its {word} {name} is not stored"
 
 
-def _check_cycles(facts: _Facts) -> Iterator[str]:
+def _check_cycles(facts: Facts) -> Iterator[str]:
     """No jobs wait for each other, nor would after a retry: what is not done may be opened again."""
     waits = dict.fromkeys(facts.rows, 0)
     later: dict[JobId, list[JobId]] = {}
@@ -110,12 +114,12 @@ def _can_hold_up(edge: Edge, before: Row) -> bool:
     return edge.verdict is None or (edge.bad and before.state is not State.DONE)
 
 
-def _check_over(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_over(row: Row, facts: Facts) -> Iterator[str]:
     if row.state not in ENDED:
         yield f"is {row.state} while its tree is purged"
 
 
-def _check_counters(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_counters(row: Row, facts: Facts) -> Iterator[str]:
     """`waits` counts edges without verdict, and the job's own opening; `bads` counts bad verdicts."""
     edges = facts.edges_into(row)
     waits = sum(edge.verdict is None for edge in edges) + facts.is_opening(row)
@@ -126,7 +130,7 @@ def _check_counters(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"bads is {row.bads}, but {bads} of its edges are bad"
 
 
-def _check_verdicts(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_verdicts(row: Row, facts: Facts) -> Iterator[str]:
     """A verdict is the end of the job before or a final good one; only what still spreads may be behind."""
     for edge in facts.edges_into(row):
         before = facts.rows[edge.before]
@@ -140,7 +144,7 @@ def _check_verdicts(row: Row, facts: _Facts) -> Iterator[str]:
             yield f"its edge from {before.id} says {edge.verdict}, which is no end"
 
 
-def _check_state(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_state(row: Row, facts: Facts) -> Iterator[str]:
     """An unfinished job is where its columns put it, and a mark leaves it running, opening or ended."""
     if row.state is State.RUNNING:
         if row.hold is not None or row.waits:
@@ -160,7 +164,7 @@ def _check_state(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"is cancelled, but still {row.state}"
 
 
-def _check_session(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_session(row: Row, facts: Facts) -> Iterator[str]:
     """A job runs if and only if it is in a session that the store knows."""
     if (row.session is not None) != (row.state is State.RUNNING):
         yield f"is {row.state}, but its session is {row.session}"
@@ -168,7 +172,7 @@ def _check_session(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"runs in session {row.session}, which the store does not know"
 
 
-def _check_result(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_result(row: Row, facts: Facts) -> Iterator[str]:
     """A job has a value if and only if its body is over."""
     result = facts.snapshot.results.get(row.id)
     has_value = result is not None and result.value is not None
@@ -188,7 +192,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _check_end(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_end(row: Row, facts: Facts) -> Iterator[str]:
     """A job without body, or whose body is over or never ran, ended as the table says, or by its own mark."""
     if row.state not in ENDED or not row.doomed or (row.cancelled and row.state is State.CANCELLED):
         return
@@ -197,7 +201,7 @@ def _check_end(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"is {row.state}, but its edges say {end}{f' (because of {cause})' if cause else ''}"
 
 
-def _check_array(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_array(row: Row, facts: Facts) -> Iterator[str]:
     """Children stand at 0, 1, … as `size`, `last` and `barrier` say; a member has an edge to its parent."""
     edges = facts.edges_into(row)
     children = {edge.place: edge.before for edge in edges if edge.place >= 0}
@@ -213,16 +217,16 @@ def _check_array(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"no edge leads into its parent {row.parent}, so a cancel would not find it"
 
 
-def _check_hold(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_hold(row: Row, facts: Facts) -> Iterator[str]:
     """A job is held by a job that is held itself, or is about to let it go, or to cancel it."""
     holder = facts.rows.get(row.hold or "")
     if holder is None or holder.hold is not None:
         return
-    if not facts.work & {(holder.id, Verb.RELEASE), (holder.id, Verb.CANCEL)}:
+    if not facts.lets_go(holder.id):
         yield f"is held by {holder.id}, which is {holder.state} and will not let it go"
 
 
-def _check_charges(row: Row, facts: _Facts) -> Iterator[str]:
+def _check_charges(row: Row, facts: Facts) -> Iterator[str]:
     """Charges are within bounds."""
     if min(row.attempt, row.tries, row.crashes, row.losses) < 0:
         yield "has a negative charge"
@@ -230,7 +234,7 @@ def _check_charges(row: Row, facts: _Facts) -> Iterator[str]:
         yield f"crashed {row.crashes} times and was lost {row.losses} times, and is tried again"
 
 
-CHECKS: Final[tuple[Callable[[Row, _Facts], Iterator[str]], ...]] = (
+CHECKS: Final[tuple[Callable[[Row, Facts], Iterator[str]], ...]] = (
     _check_counters,
     _check_verdicts,
     _check_state,

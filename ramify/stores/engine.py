@@ -15,8 +15,10 @@ from ramify.model import (
     Clock,
     Exchange,
     Failure,
+    Findings,
     JobId,
     Line,
+    Mending,
     Outcome,
     Page,
     Progress,
@@ -144,6 +146,28 @@ class Engine(ABC):
             more = tables.first_work() is not None
             tables.wake(ready=True, ended=True)
         return more
+
+    def examine(self) -> Findings:
+        return Findings()  # a snapshot shows all that can go wrong, unless a subclass knows better
+
+    def mend(self, mending: Mending) -> int:
+        with self._write() as tables:
+            now = {row.id: row for row in tables.rows([before.id for before, _ in mending.rows])}
+            rows = [after for before, after in mending.rows if now.get(before.id) == before]
+            if rows:
+                tables.write(rows)
+            tables.reopen(mending.reopen)
+            for work in mending.drop:
+                tables.delist(work.job, work.verb)
+            there = {row.id for row in tables.rows([work.job for work in mending.work])}
+            for work in mending.work:
+                if work.job in there:
+                    tables.enlist(work)
+            step = Step(tables, self.slice)
+            cancelled = step.move(step.load(mending.cancel), Verb.CANCEL, None)
+            step.flush()
+            tables.wake(ready=True, ended=True)
+        return len(rows) + len(mending.reopen) + len(mending.drop) + len(there) + cancelled
 
     def limit(self, name: str, rule: Rule | None) -> None:
         with self._write() as tables:

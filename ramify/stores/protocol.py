@@ -16,9 +16,11 @@ from ramify.model import (
     Edge,
     Exchange,
     Failure,
+    Findings,
     Info,
     JobId,
     Line,
+    Mending,
     Outcome,
     Page,
     Progress,
@@ -164,6 +166,14 @@ class Store(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Return everything, read at one moment."""
+        ...
+
+    def examine(self) -> Findings:
+        """Return how the place is where the jobs are kept: damage that a snapshot could not show, or not survive."""
+        ...
+
+    def mend(self, mending: Mending) -> int:
+        """Apply what `find_mending` found to rows that have not changed since; return how many changes that were."""
         ...
 
     def close(self) -> None:

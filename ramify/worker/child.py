@@ -16,7 +16,7 @@ from ramify.model import Failure
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Call, Message, Report, Said
 from ramify.worker.pipe import Board, ChildEnd
-from ramify.worker.process import settle_in
+from ramify.worker.process import leave_to_guard, settle_in
 from ramify.worker.run import Runner
 
 LOOK_EVERY = 0.1
@@ -36,13 +36,16 @@ class Child:
     def serve(self) -> None:
         """Run calls until the supervisor is gone."""
         receive, run, begin, awaits = self._end.receive, self._runner.run, self._board.begin, self._runner.awaits
-        while (call := receive()) is not None:
+        call = receive()
+        leave_to_guard()
+        while call is not None:
             if awaits(call.task):
                 self._start(call)
-                continue
-            begin(call.number)
-            # The number stays on the board when the run is over; its report tells that.
-            self._send(run(call))
+            else:
+                begin(call.number)
+                # The number stays on the board when the run is over; its report tells that.
+                self._send(run(call))
+            call = receive()
 
     def _start(self, call: Call) -> None:
         if self._loop is None:

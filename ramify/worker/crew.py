@@ -18,17 +18,20 @@ from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report, Said
 from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
 from ramify.worker.decide import is_suspect
-from ramify.worker.guard import Guard
+from ramify.worker.guard import Guard, end
 from ramify.worker.hand import Doom, Flight, Hand, start
 from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
-from ramify.worker.process import CAN_FORK, Death, Orphans
+from ramify.worker.process import CAN_FORK, Death, Orphans, find_left
 
 CANCEL_GRACE: Final = 5.0
 """Seconds that a job has to stop after it was cancelled, before its process is killed."""
 
 PATIENCE: Final = 2.0
 """Seconds that a job which must run alone waits for an idle child, before it gets one of its own."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between looks for processes that have lost the job which started them."""
 
 STILL_BORN: Final = 6
 """So many children in a row that die before they have run anything are no accident."""
@@ -56,8 +59,11 @@ class Crew:
         self._names = 0
         self._still_born = 0
         self._next_birth = 0.0
+        end(find_left())
         self._orphans = Orphans()
         self._guard = Guard(directory)
+        self._strays: set[int] = set()
+        self._next_look = 0.0
 
     # What the loop asks
 
@@ -76,7 +82,8 @@ class Crew:
 
     def filenos(self) -> list[int]:
         """Return what can be read when a child has something to say or is dead."""
-        return [number for hand in self._hands for number in hand.filenos()]
+        watch = [] if self._guard.watch is None else [self._guard.watch]
+        return [*watch, *(number for hand in self._hands for number in hand.filenos())]
 
     def next_time(self) -> float:
         """Return by the monotonic clock when `check_time` has something to do, if nothing else happens."""
@@ -176,7 +183,12 @@ class Crew:
         for hand, death in dead:
             self._bury(hand, death)
         if dead:
-            self._orphans.end({self._guard.pid, *(hand.process.pid for hand in self._hands)})
+            self._orphans.end(self._own())
+        if self._next_look <= now:
+            self._next_look = now + LOOK_EVERY
+            self._look_for_strays()
+        if not self._guard.lives():
+            self._replace_guard()
         wanted = self._wanted()
         if len(self._hands) > wanted and (idle := [hand for hand in self._hands if not (hand.flights or hand.doom)]):
             idle[-1].kill(Doom(0, "it was one child too many"))
@@ -185,6 +197,28 @@ class Crew:
             hand = start(self._directory, str(self._names), self._tasks, self._is_fresh())
             self._guard.add(hand.process.pid)
             self._hands.append(hand)
+
+    def show_life(self) -> None:
+        """Let the guard know that this process is neither frozen nor stuck."""
+        self._guard.show_life()
+
+    def _own(self) -> set[int]:
+        return {self._guard.pid, *(hand.process.pid for hand in self._hands)}
+
+    def _look_for_strays(self) -> None:
+        """Tell the guard of processes that left the jobs which started them, lest they outlive us."""
+        strays = self._orphans.find(self._own())
+        for pid in strays - self._strays:
+            self._guard.add(pid)
+        for pid in self._strays - strays:
+            self._guard.remove(pid)
+        self._strays = strays
+
+    def _replace_guard(self) -> None:
+        self._guard.close()
+        self._guard = Guard(self._directory)
+        for pid in (*self._strays, *(hand.process.pid for hand in self._hands)):
+            self._guard.add(pid)
 
     def _wanted(self) -> int:
         """Return how many children there should be: one more while a suspect waits too long for an idle one."""

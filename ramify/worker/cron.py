@@ -52,7 +52,7 @@ class Crontab:
 
     def __init__(self, store: Store, tasks: Tasks, known: Known) -> None:
         self._store, self._known = store, known
-        terms = {name: terms_of(tasks.find(name)) for name in sorted(tasks.names())}
+        terms = {name: terms_of(tasks.find(name)) for name in sorted(tasks.current())}
         self._schedules = [_Schedule(name, each) for name, each in terms.items() if each.cron is not None]
         self._read = False
 

@@ -1,22 +1,32 @@
 """A process that outlives the supervisor by a moment: if that is killed, it kills what the jobs had started,
-and removes the worker's temporary directory.
+and removes the worker's temporary directory. If it is frozen, or stuck in a call of the store for so long that its
+jobs may be somebody else's, the guard ends these too.
 
-The kernel kills the children themselves; their process groups are known here. It learns that the supervisor is gone
-from the end of a pipe.
+The kernel stops the children when their supervisor dies, so that what is under them can still be found from them. What
+has lost its parent is the supervisor's own child (see `Orphans`), which tells the guard of it. A guard that dies is
+replaced.
 """
 
 import os
+import select
 import shutil
 import signal
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from time import monotonic
+from typing import Final, NoReturn
 
 from ramify.worker.pipe import read_groups
-from ramify.worker.process import CAN_FORK, kill_groups
+from ramify.worker.process import CAN_FORK, children_of, kill_groups
 
+SILENCE: Final = 26.0
+"""Seconds without a sign of life after which the jobs are ended: a moment after the supervisor should have done it."""
+
+EVERY: Final = 1.0
 _PID = struct.Struct("<i")
+_ALIVE: Final = 0
 
 
 class Guard:
@@ -24,6 +34,9 @@ class Guard:
 
     def __init__(self, directory: Path) -> None:
         self.pid = 0
+        self.watch: int | None = None
+        """A descriptor that can be read once the guard is dead, where there is such a thing."""
+        self._next = 0.0
         if not CAN_FORK:
             return
         reading, self._writing = os.pipe()
@@ -31,21 +44,41 @@ class Guard:
         if self.pid == 0:
             _keep_watch(reading, os.fsencode(directory))
         os.close(reading)
+        with suppress(OSError):
+            self.watch = os.pidfd_open(self.pid)
 
-    def add(self, group: int) -> None:
-        """Watch this process group."""
-        self._tell(group)
+    def lives(self) -> bool:
+        """Tell whether there still is one, where there can be."""
+        if not self.pid:
+            return True
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
 
-    def remove(self, group: int) -> None:
-        """Forget this process group; it has ended."""
-        self._tell(-group)
+    def add(self, pid: int) -> None:
+        """Watch this process, its group and whatever is under it."""
+        self._tell(pid)
+
+    def remove(self, pid: int) -> None:
+        """Forget this process; it has ended."""
+        self._tell(-pid)
+
+    def show_life(self) -> None:
+        """Let the guard know that the supervisor is neither frozen nor stuck."""
+        now = monotonic()
+        if now >= self._next:
+            self._next = now + EVERY
+            self._tell(_ALIVE)
 
     def close(self) -> None:
-        """End the guard; all groups must have ended."""
+        """End the guard; all that it watches must have ended."""
         if self.pid:
             os.close(self._writing)
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+            if self.watch is not None:
+                os.close(self.watch)
             self.pid = 0
 
     def _tell(self, number: int) -> None:
@@ -56,21 +89,30 @@ class Guard:
 
 def _keep_watch(reading: int, directory: bytes) -> NoReturn:
     """Read until the supervisor is gone, then kill what is left. Nothing but system calls: this is a forked copy."""
-    groups: set[int] = set()
+    watched: set[int] = set()
     try:
         os.setpgid(0, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         os.closerange(0, reading)
         os.closerange(reading + 1, os.sysconf("SC_OPEN_MAX"))
-        while len(text := os.read(reading, _PID.size)) == _PID.size:
-            (number,) = _PID.unpack(text)
-            if number > 0:
-                groups.add(number)
-            else:
-                groups.discard(-number)
-        kill_groups(groups)
-        # Now no child starts another program; those it had started stand on its board.
+        heard = monotonic()
+        while True:
+            left = heard + SILENCE - monotonic()
+            if select.select([reading], [], [], max(0.0, left))[0]:
+                if len(text := os.read(reading, _PID.size)) < _PID.size:
+                    break
+                heard = monotonic()
+                (number,) = _PID.unpack(text)
+                if number > 0:
+                    watched.add(number)
+                else:
+                    watched.discard(-number)
+            elif left <= 0:  # asked after the pipe: a machine that slept may have heard without knowing it
+                end(watched)
+                heard = monotonic()
+        end(watched)
+        # Programs that its children ran stand on their boards.
         for name in os.listdir(directory):
             if name.startswith(b"board-"):
                 with open(os.path.join(directory, name), "rb") as board:
@@ -78,3 +120,27 @@ def _keep_watch(reading: int, directory: bytes) -> NoReturn:
         shutil.rmtree(directory, ignore_errors=True)
     finally:
         os._exit(0)
+
+
+def end(pids: Iterable[int]) -> None:
+    """Kill these processes, their groups, and all that is under them."""
+    found: dict[int, None] = dict.fromkeys(pids)
+    for pid in found:  # stopped first, so that nothing is started behind our back
+        _send(pid, signal.SIGSTOP)
+    left = list(found)
+    while left:
+        for child in children_of(left.pop()):
+            if child not in found:
+                found[child] = None
+                _send(child, signal.SIGSTOP)
+                left.append(child)
+    for pid in found:
+        with suppress(OSError):
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, signal.SIGKILL)
+        _send(pid, signal.SIGKILL)
+
+
+def _send(pid: int, number: int) -> None:
+    with suppress(OSError):
+        os.kill(pid, number)

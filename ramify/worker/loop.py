@@ -30,6 +30,7 @@ from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.cron import Crontab
 from ramify.worker.desk import Desk
+from ramify.worker.manager import NOBODY, Manager
 from ramify.worker.process import clock
 from ramify.worker.run import PLAN
 
@@ -73,11 +74,11 @@ class Worker:
         self._pauses = 0
         self._idle = self._awaiting = False
 
-    def run(self) -> None:
+    def run(self, manager: Manager = NOBODY) -> None:
         """Run jobs until `stop` or SIGTERM or SIGINT; with `burst`, until there are none left that could run here.
 
         When stopped it claims no more, gives back what has not begun, lets the rest finish for `grace` seconds, then
-        kills it and gives it back too. A second signal ends that wait.
+        kills it and gives it back too. A second signal ends that wait. `manager` is told that we are ready, and live.
         """
         names = self._tasks.names()
         if self._fresh and "__main__" in self._tasks.modules:
@@ -97,6 +98,11 @@ class Worker:
                 self._crew.check_time()
                 while not self._finished():
                     self._turn()
+                    self._crew.show_life()
+                    manager.alive()
+                    if manager.is_gone():
+                        self._stops = 2
+                manager.tell("STOPPING=1")
                 self._leave()
         finally:
             self._crew.close()
@@ -124,10 +130,10 @@ class Worker:
                 self._crontab = Crontab(self._store, self._tasks, self._desk.arranger.known)
                 self._declared = True
             self._crew.collect()
+            if self._desk.is_cut_off():  # before anything else: we may have been frozen
+                self._fence()
             self._crew.check_time()
             self._look_at_stop()
-            if self._desk.is_cut_off():
-                self._fence()
             self._hand_over()
             self._keep_lease()
             if self._crontab.due_in() == 0.0 and not self._stops:
@@ -301,7 +307,8 @@ class Worker:
         def stop(number: int, frame: FrameType | None) -> None:
             self.stop()
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        names = [name for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]  # Windows has Ctrl-Break
+        before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, names)}
         assert self._far is not None
         woken = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
         try:

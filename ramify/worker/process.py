@@ -1,7 +1,7 @@
 """Everything a worker asks of the operating system about processes; the POSIX-only and Linux-only calls stand here.
 
-A child leads a process group of its own, so that what its jobs started can be ended with it, and is killed by the
-kernel when its supervisor dies.
+A child leads a process group of its own, so that what its jobs started can be ended with it. When its supervisor dies
+the kernel stops it, and the guard kills it with all that is under it.
 """
 
 import ctypes
@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _LINUX: Final = sys.platform == "linux"
 CAN_FORK: Final = _LINUX
@@ -150,11 +151,46 @@ def spawn(arguments: Sequence[str], pass_fds: Sequence[int]) -> Process:
     return Process(child.pid)
 
 
+def start_apart(
+    command: Sequence[str], directory: str | os.PathLike[str], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a process which a Ctrl-C for this one does not reach; what it says comes out of its `stdout`."""
+    if sys.platform == "win32":
+        return subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
+
+
+def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """Send what makes a worker stop: SIGTERM, or Ctrl-Break on Windows."""
+    number = signal.SIGTERM
+    if sys.platform == "win32":
+        number = signal.CTRL_BREAK_EVENT
+    with suppress(OSError):
+        process.send_signal(number)
+
+
 def settle_in(supervisor: int) -> None:
     """Make this process a child as it should be: own group, dies with its supervisor, leaves signals to it."""
     with suppress(OSError):
         os.setpgid(0, 0)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
+    _prctl(_PR_SET_NAME, _name(supervisor))
     if _LINUX:
         # A child that has been woken does not push aside the supervisor, which is about to send it more.
         with suppress(OSError):
@@ -166,6 +202,47 @@ def settle_in(supervisor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for name in SECRETS:
         os.environ.pop(name, None)
+
+
+def leave_to_guard() -> None:
+    """Let the kernel stop this process when its supervisor dies, and no longer kill it: its guard does that.
+
+    What is under a dead process cannot be found any more, and would live on. Called before the first job, when there is
+    nothing yet: by then the guard knows of this process.
+    """
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP", 0))
+
+
+def _name(supervisor: int) -> bytes:
+    """Return what a child calls itself, in at most 15 letters; `ps` and `top` show it."""
+    return b"ramify/%d" % supervisor
+
+
+def find_left() -> list[int]:
+    """Return children that were stopped when supervisor and guard died together, so that nobody is left to end them."""
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        return []
+    about = {pid: _read_status(pid) for pid in pids} if _LINUX else {}
+    return [
+        pid
+        for pid, (name, state, parent) in about.items()
+        # What a job started has its name too, but then its parent is the job, or the supervisor that it names.
+        if state == b"T" and name.startswith(b"ramify/") and name != _name(parent)
+        if about.get(parent, (b"", b"", 0))[0] != name
+    ]
+
+
+def _read_status(pid: int) -> tuple[bytes, bytes, int]:
+    """Return name, state and parent of a process; nothing if it has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            name, _, rest = file.read().partition(b"(")[2].rpartition(b") ")
+    except OSError:
+        return b"", b"", 0
+    state, parent, *_ = rest.split()
+    return name, state, int(parent)
 
 
 class Orphans:
@@ -182,13 +259,24 @@ class Orphans:
             _prctl(_PR_SET_CHILD_SUBREAPER, 1)
             self._before = set(_children())
 
-    def end(self, known: Collection[int]) -> None:
-        """Kill and reap the orphans; `known` are our living children."""
+    def find(self, known: Collection[int]) -> set[int]:
+        """Return the orphans that live; reap the others. `known` are our living children."""
+        found = set[int]()
         for pid in _children() if self._adopts else ():
             if pid in known or pid in self._before:
                 continue
             with suppress(OSError):
-                if os.getpgid(pid) != os.getpgrp():
+                if os.getpgid(pid) != os.getpgrp() and os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    found.add(pid)
+        return found
+
+    def end(self, known: Collection[int]) -> None:
+        """Kill and reap the orphans, and then those that they leave."""
+        seen = set[int]()
+        while found := self.find(known) - seen:
+            seen |= found
+            for pid in found:
+                with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
 
@@ -199,11 +287,31 @@ class Orphans:
 
 
 def _children() -> list[int]:
+    return _read_children(f"/proc/self/task/{threading.get_native_id()}/children")
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that this one, or a thread of it, has started; none where the system does not say."""
     try:
-        with open(f"/proc/self/task/{threading.get_native_id()}/children") as file:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [child for thread in threads for child in _read_children(f"/proc/{pid}/task/{thread}/children")]
+
+
+def _read_children(path: str) -> list[int]:
+    try:
+        with open(path) as file:
             return [int(word) for word in file.read().split()]
     except OSError:
         return []
+
+
+def tie_to(parent: int) -> None:
+    """Let the kernel kill this process when its parent, of this pid, dies."""
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
 
 
 def clock() -> float:
@@ -211,7 +319,7 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.monotonic()
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: int | bytes) -> None:
     if _LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 

@@ -3,6 +3,8 @@
 import builtins
 import functools
 import re
+import sys
+import types
 from typing import Any
 
 import pytest
@@ -157,3 +159,27 @@ def test_a_missing_module_is_named() -> None:
     """`BadTask` names a module that does not exist; an error inside a module is shown as it is."""
     with pytest.raises(BadTask, match=r"no module .tests\.face\.nowhere."):
         Tasks(["tests.face.nowhere"]).names()
+
+
+def test_a_renamed_task_is_found_by_its_old_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`aliases` are names that it had; a function that has such a name now goes before it."""
+    module = types.ModuleType("renamed")
+    code = """
+from ramify import task
+
+@task(aliases=["renamed:old", "elsewhere:old", "renamed:other"])
+def new(): ...
+
+def other(): ...
+"""
+    exec(code, vars(module))
+    monkeypatch.setitem(sys.modules, "renamed", module)
+
+    served = Tasks(["renamed"])
+
+    assert served.names() == {"renamed:new", "renamed:other", "renamed:old", "elsewhere:old"}
+    assert served.current() == {"renamed:new", "renamed:other"}
+    assert served.find("elsewhere:old") is served.find("renamed:old") is module.new
+    assert served.find("renamed:other") is module.other
+    with pytest.raises(BadTask, match="aliases is a list of names"):
+        task(aliases="renamed:old")

@@ -293,6 +293,34 @@ def write_everywhere() -> None:
     time.sleep(1000)
 
 
+def scatter(path: str) -> None:
+    """Start what is hard to find again: in sessions of their own, a program, a copy, and one that lost its parent."""
+    kept = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    pids = [kept.pid]
+    reading, writing = os.pipe()
+    for leaves in (False, True):
+        if os.fork() == 0:
+            os.setsid()
+            if not leaves or os.fork() == 0:
+                os.write(writing, f"{os.getpid()}\n".encode())
+                time.sleep(1000)
+            os._exit(0)
+    while len(pids) < 3:
+        pids += map(int, os.read(reading, 100).split())
+    os.wait()
+    Path(path + ".part").write_text(" ".join(map(str, pids)))
+    os.rename(path + ".part", path)
+    time.sleep(1000)
+
+
+def tell_and_sleep(path: str, seconds: float) -> int:
+    """Add our pid to a file, and return it after a while."""
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
+    return os.getpid()
+
+
 def execute(command: str | list[str], **options: Any) -> int:
     """Run a program."""
     return current().exec(command, **options)

@@ -103,6 +103,19 @@ def test_crash_is_tried_again(place: Place, tmp_path: Path) -> None:
     assert sum(row.crashes for row in rows) == 1
 
 
+def test_what_waits_behind_a_crash_is_not_charged(place: Place, tmp_path: Path) -> None:
+    """Jobs that were sent ahead to a process that dies were never begun."""
+    quick, once = str(tmp_path / "quick"), str(tmp_path / "once")
+    place.add(group(*[call("crash_with", quick, 0) for _ in range(200)]))  # now they are known to be quick
+    place.add(group(call("crash_with", once, 1), *[call("crash_with", quick, 0) for _ in range(100)]))
+
+    place.work()
+
+    rows = place.store.jobs(Which())
+    assert {State.DONE} == {row.state for row in rows}
+    assert [1] == [row.crashes for row in rows if row.crashes]
+
+
 def test_three_crashes_fail(place: Place) -> None:
     """A job that kills its process three times fails, and says by what signal."""
     root = place.run(call("crash"))

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from ramify.declared import Declaration
-from ramify.model import Edge, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
+from ramify.model import Edge, Findings, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite import rows as columns
+from ramify.stores.sqlite.examine import examine
 from ramify.stores.sqlite.file import File
 from ramify.stores.sqlite.select import count_rows
 from ramify.stores.sqlite.sessions import Lifelines, boot_clock
@@ -137,6 +138,10 @@ class Sqlite(Engine):
                 limits=self._tables.limits(),
                 results={values[0]: columns.read_result(values) for values in results},
             )
+
+    def examine(self) -> Findings:
+        with self._file.reading() as connection:
+            return examine(connection, self._file.path)
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         return self._bells.wait(WATCHER if queues is None else WORKER, timeout, also)

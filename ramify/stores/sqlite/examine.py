@@ -1,0 +1,35 @@
+"""Damage to the database itself: pages and indexes, words and JSON that cannot be read, rows that belong to nobody."""
+
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Final
+
+from ramify.model import Findings
+from ramify.stores.sqlite.statements import SQL
+
+NAMED: Final = 20
+"""So many pieces of damage of one kind are named."""
+
+MENDED_IN: Final = (3, 51, 3)
+"""The first SQLite without a defect by which a checkpoint of the log may lose a commit of another process."""
+
+
+def examine(connection: sqlite3.Connection, path: Path) -> Findings:
+    """Return what is wrong with the file, seen at one moment. It only reads, so workers go on meanwhile."""
+    found = Findings()
+    for (said,) in connection.execute(f"PRAGMA integrity_check({NAMED})"):
+        if said != "ok":
+            found.wrong.append(f"{path.name}: {said}")
+    for name in [name for name in SQL if name.startswith("examine.")]:
+        rows = connection.execute(SQL[name], (NAMED,)).fetchall()
+        found.wrong += [f"job {job}: {wrong}" for job, wrong in rows]
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        found.notes.append(f"{path} can be read by others than its owner; `chmod 600 {path}` ends that")
+    if sqlite3.sqlite_version_info < MENDED_IN:
+        wanted = ".".join(map(str, MENDED_IN))
+        found.notes.append(
+            f"SQLite {sqlite3.sqlite_version} has a rare defect that {wanted} has not (a commit may be lost when two "
+            "processes reset the log at once); a newer Python brings a newer one"
+        )
+    return found

@@ -1,0 +1,238 @@
+"""`ramify doctor`: all damage is found and named, nothing else is, and what follows from the facts is put right.
+
+`make storm` runs the full size: STORM_DAMAGE=500 STORM_LOOKS=1000.
+"""
+
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ramify import Ramify, group, job, series
+from ramify.cli.doctor import examine
+from ramify.graph.mend import find_mending
+from ramify.model import ENDED, Mending, State, Which
+from ramify.node import AnyNode
+from ramify.stores.memory import Memory
+from tests.cli.conftest import Command, environment
+
+DAMAGES: Final = int(os.environ.get("STORM_DAMAGE", "60"))
+LOOKS: Final = int(os.environ.get("STORM_LOOKS", "20"))
+
+MENDABLE: Final = {
+    "waits": "UPDATE job SET waits = waits + 1 WHERE id = :job",
+    "bads": "UPDATE job SET bads = bads + 1 WHERE id = :job",
+    "size": "UPDATE job SET size = size + 1 WHERE id = :job",
+    "last": "UPDATE job SET last = 'nobody' WHERE id = :job",
+    "state": "UPDATE job SET state = 'waiting' WHERE id = :job AND state = 'ready'",
+    "ready too early": "UPDATE job SET state = 'ready' WHERE id = :job AND state = 'waiting' AND waits > 0",
+    "lost release": "UPDATE job SET hold = NULL WHERE id = :job AND hold = id",
+    "lost settle": "UPDATE edge SET verdict = NULL WHERE before = :job AND verdict IS NOT NULL",
+    "unknown session": "UPDATE job SET session = 'nobody' WHERE id = :job AND state = 'running'",
+    "lost session": "UPDATE job SET session = NULL WHERE id = :job AND state = 'running'",
+    "forgotten cancel": "UPDATE job SET cancelled = 1 WHERE id = :job AND state IN ('ready', 'waiting', 'held')",
+    "ended too early": "UPDATE job SET ended = 1.0 WHERE id = :job AND ended IS NULL",
+    "work for nobody": "INSERT INTO work (job, verb, cursor) SELECT 'nobody', 'spread', '' WHERE :job > ''",
+}
+LASTING: Final = {
+    "lost result": "DELETE FROM result WHERE job IN (SELECT id FROM job WHERE id = :job AND state = 'done') "
+    "AND value IS NOT NULL",
+    "broken result": "UPDATE result SET value = CAST('{' AS BLOB) WHERE job = :job AND value IS NOT NULL",
+    "lost arguments": "DELETE FROM payload WHERE job = :job",
+    "broken arguments": "UPDATE payload SET args = CAST('[' AS BLOB) WHERE job = :job",
+    "broken policy": "UPDATE payload SET policy = '{' WHERE job = :job",
+    "no such state": "UPDATE job SET state = 'lost' WHERE id = :job",
+    "no such step": "UPDATE job SET step = 'jump' WHERE id = :job",
+    "no such verdict": "UPDATE edge SET verdict = 'maybe' WHERE before = :job",
+    "no such kind": "UPDATE edge SET kind = 'uncle' WHERE before = :job",
+    "no such lane": "UPDATE job SET lane = 999 WHERE id = :job",
+    "no such parent": "UPDATE job SET parent = 'nobody' WHERE id = :job AND parent IS NOT NULL",
+    "lost row": "DELETE FROM job WHERE id = :job AND parent IS NOT NULL",
+    "lost edge": "DELETE FROM edge WHERE before = :job AND place >= 0",
+    "too many crashes": "UPDATE job SET crashes = 9 WHERE id = :job AND ended IS NULL",
+    "mark of nobody": "INSERT INTO mark (mark, job) SELECT 'red', 'nobody' WHERE :job > ''",
+}
+
+
+def fill(app: Ramify, rng: random.Random) -> None:
+    """Store trees, and let some of their jobs run: there are jobs in every state."""
+    for _ in range(6):
+        leaves: list[AnyNode] = [job("chores:double", n) for n in range(rng.randrange(2, 5))]
+        tree = series(group(*leaves), group(*[job("chores:double", leaf) for leaf in leaves[:2]]))
+        app.enqueue(tree)
+    app.enqueue(group(job("chores:boom"), job("chores:double", 1)))
+    app.enqueue(group(job("chores:double", 1), job("chores:double", 2)).options(hold=True))
+    for _ in range(rng.randrange(4, 14)):
+        app.run_one()
+    claimed = app.claim()  # stays running until the store is closed
+    assert claimed is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 2 * DAMAGES)
+def test_all_damage_is_found_and_what_follows_from_the_facts_is_mended(tmp_path: Path) -> None:
+    """Whatever is changed behind the store's back, doctor says so; and what is mended works on to its end."""
+    seed = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 30))
+    print(f"STORM_SEED={seed}")
+    rng = random.Random(seed)
+    found = 0
+    for turn in range(DAMAGES):
+        path = tmp_path / f"{turn}.db"
+        kinds = MENDABLE | LASTING
+        # Every kind in turn, so that none is left out; where it strikes is left to chance.
+        name = sorted(kinds)[turn % len(kinds)]
+        with Ramify(f"sqlite:///{path}?durability=fast", tasks=["chores"]) as app:
+            fill(app, rng)
+            assert examine(app.store).wrong == []
+            victim = strike(path, kinds[name], rng)
+            if victim is None:
+                continue
+
+            wrong = examine(app.store).wrong
+
+            assert wrong, f"{name} of {victim} was not found"
+            found += 1
+            if name in MENDABLE:
+                mend(app)
+                assert examine(app.store).wrong == [], f"{name} of {victim} was not mended"
+        if name in MENDABLE:
+            with Ramify(f"sqlite:///{path}?durability=fast", tasks=["chores"]) as app:
+                app.run_until_empty()
+                assert examine(app.store).wrong == []
+                left = {row.state for row in app.store.snapshot().rows if row.state not in ENDED}
+                assert left <= {State.HELD}, f"after {name} of {victim} some jobs are {left}"
+        path.unlink()
+    print(f"{found} of {found} damages were found")
+    assert found > DAMAGES // 2
+
+
+def strike(path: Path, statement: str, rng: random.Random) -> str | None:
+    """Do the damage to some job that it can be done to; return which one."""
+    with sqlite3.connect(path) as connection:
+        # What runs is given back when the store is closed, for which it must be readable.
+        where = "" if statement in MENDABLE.values() else "WHERE state <> 'running'"
+        jobs = [id for (id,) in connection.execute(f"SELECT id FROM job {where}")]
+        rng.shuffle(jobs)
+        struck = next((job for job in jobs if connection.execute(statement, {"job": job}).rowcount > 0), None)
+    connection.close()
+    return struck
+
+
+def mend(app: Ramify) -> None:
+    for _ in range(5):
+        if not app.store.mend(find_mending(app.store.snapshot())):
+            break
+        while app.store.drain():
+            pass
+
+
+@pytest.fixture(autouse=True)
+def tasks(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The module of tasks can be imported here."""
+    monkeypatch.syspath_prepend(str(place))
+    yield
+    sys.modules.pop("chores", None)
+
+
+@contextmanager
+def working(app: Ramify) -> Iterator[None]:
+    """Let two workers work."""
+    command = [sys.executable, "-m", "ramify.cli", "worker", "chores", "-n", "1"]
+    workers = [
+        subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + LOOKS)
+def test_nothing_is_found_in_a_store_that_is_being_worked_on(app: Ramify) -> None:
+    """However often one looks while jobs come and go, fail, are retried and cancelled."""
+    rng = random.Random(1)
+    trees = []
+    with working(app):
+        for look in range(LOOKS):
+            if look % 5 == 0:
+                nodes: list[AnyNode] = [job("chores:double", n) for n in range(40)]
+                trees.append(app.enqueue(group(*nodes, *[job("chores:double", node) for node in nodes[:20]])))
+                trees.append(app.enqueue(group(job("chores:boom"), *[job("chores:double", n) for n in range(10)])))
+            rng.choice([rng.choice(trees).cancel, rng.choice(trees).retry, lambda: None])()
+
+            assert examine(app.store).wrong == []
+            assert find_mending(app.store.snapshot()) == Mending()
+    print(f"{LOOKS} looks found nothing")
+
+
+def test_the_status_tells(app: Ramify, ask: Command) -> None:
+    """0: sound, 1: not, and 0 again when it was put right; 2: could not be checked."""
+    stored = app.enqueue("chores:double", 1)
+    assert ask("doctor").code == 0
+    strike(Path("ramify.db"), MENDABLE["waits"], random.Random(1))
+
+    reply = ask("doctor")
+
+    assert (reply.code, reply.out.splitlines()[-1]) == (1, "2 violations in 1 jobs, 0 edges")
+    assert f"job {stored.id}: waits is 1" in reply.out
+    reply = ask("doctor", "--repair")
+    assert reply.code == 0
+    assert reply.out.startswith(f"mended: job {stored.id}: waits is 1")
+    assert ask("doctor", "--url", "sqlite:///chores.py").code == 2
+
+
+def test_what_cannot_be_read_is_named_and_left(app: Ramify, ask: Command) -> None:
+    """A state that is none would end every other look; `--repair` does not guess."""
+    stored = app.enqueue("chores:double", 1)
+    strike(Path("ramify.db"), LASTING["no such state"], random.Random(1))
+
+    reply = ask("doctor", "--repair", "--json")
+
+    told = json.loads(reply.out)
+    assert (reply.code, told["sound"], told["mended"]) == (1, False, [])
+    assert told["violations"] == [f"job {stored.id}: its columns say what no job can be: state lost, step run"]
+
+
+def test_broken_pages_and_indexes_are_found(app: Ramify, ask: Command) -> None:
+    """What SQLite itself finds wrong is passed on."""
+    for n in range(50):
+        app.enqueue("chores:double", n)
+    app.close()
+    with sqlite3.connect("ramify.db") as connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(
+            "UPDATE sqlite_schema SET sql = replace(sql, 'queue TEXT NOT NULL', 'queue TEXT') WHERE name = 'lane'"
+        )
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, '(lane, ', '(tree, ') WHERE name = 'job_ready'")
+    connection.close()
+
+    reply = ask("doctor")
+
+    assert reply.code in (1, 2)
+    assert "ramify.db" in reply.out + reply.err
+
+
+def test_a_memory_store_is_mended_too() -> None:
+    """The specification knows the verb as well, and leaves alone what has changed since."""
+    store = Memory()
+    with Ramify("memory:") as app:
+        app.store.close()
+        app.store = store
+        stored = app.enqueue("chores:double", 1)
+        store._tables.by_id[stored.id].waits = 1
+        mending = find_mending(store.snapshot())
+        assert store.mend(mending) == 1
+        assert store.mend(mending) == 0
+        assert store.jobs(Which())[0].waits == 0

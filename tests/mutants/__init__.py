@@ -1,0 +1,1 @@
+"""Broken builds of ramify that its tests must notice."""
