@@ -155,18 +155,18 @@ def test_a_worker_lives_through_a_reset(tmp_path: Path) -> None:
         thread = threading.Thread(target=worker.run)
         thread.start()
         try:
-            _wait_for_clocks(app.store)
+            _wait_for_tasks(app.store)
             app.store.reset()
-            _wait_for_clocks(app.store)
-            assert [name for name in app.store.info().limits if name.endswith(":limited")]
+            _wait_for_tasks(app.store)
         finally:
             worker.stop()
             thread.join()
 
 
-def _wait_for_clocks(store: Store) -> None:
+def _wait_for_tasks(store: Store) -> None:
+    """Wait until the store has all schedules, and the limit."""
     until = time.monotonic() + 20
-    while not store.info().clocks:
+    while not (len((info := store.info()).clocks) == 3 and f"declared:task:{NAME}:limited" in info.limits):
         assert time.monotonic() < until
         time.sleep(0.02)
 

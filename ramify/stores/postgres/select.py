@@ -9,7 +9,14 @@ from ramify.stores.postgres.statements import quote_beside_values
 from ramify.stores.sqlite.rows import read_row
 
 SHOWN_STATE: Final = "CASE WHEN j.state = 'ready' AND j.due IS NOT NULL THEN 'scheduled' ELSE j.state END"
-KEYS: Final = {"state": SHOWN_STATE, "queue": "l.queue", "task": "coalesce(l.task, '')"}
+TASK: Final = "coalesce(l.task, '')"
+KEYS: Final = {
+    "state": SHOWN_STATE,
+    "queue": "l.queue",
+    "task": TASK,
+    "queue state": f"l.queue || ' ' || {SHOWN_STATE}",
+    "task state": f"{TASK} || ' ' || {SHOWN_STATE}",
+}
 
 
 def select_rows(connection: Connection, schema: str, lanes: Lanes, which: Which, page: Page) -> list[Row]:
@@ -32,7 +39,7 @@ def select_rows(connection: Connection, schema: str, lanes: Lanes, which: Which,
 
 
 def count_rows(connection: Connection, schema: str, which: Which, by: str) -> dict[str, int]:
-    """Return how many of the selected rows there are, by `state`, `queue` or `task`."""
+    """Return how many of the selected rows there are, by one of `KEYS`."""
     name = quote_beside_values(schema)
     where, values = _condition(which, name)
     text = f"SELECT {KEYS[by]}, count(*) FROM {name}.job j JOIN {name}.lane l ON l.id = j.lane WHERE {where} GROUP BY 1"
@@ -56,6 +63,9 @@ def _condition(which: Which, name: str) -> tuple[str, list[Any]]:
     if which.tree is not None:
         parts.append("(j.id = %s OR j.tree = %s AND j.parent IS NOT NULL)")
         values += [which.tree, which.tree]
+    if which.under is not None:
+        parts.append(f"j.id IN (SELECT before FROM {name}.edge WHERE after = %s AND kind = 'child')")
+        values.append(which.under)
     if which.roots:
         parts.append("j.parent IS NULL")
     if which.ended_before is not None:

@@ -263,11 +263,11 @@ class Postgres(Engine):
                 for _, about, dead, lease in connection.execute(self._sql["session.all"], ())
                 if not dead
             ]
-            [now] = connection.execute(self._sql["step.now"], ()).fetchone() or (0.0,)
-            now = self._clock() if self._clock else now
-            lost = [each.id for each, lease in known if lease < now or self._lifelines.is_cut(each.id, each.pid)]
-            sessions = [each for each, _ in known]
-            limits = {name: Rule(n, until) for name, n, until in connection.execute(self._sql["names.limits"], ())}
+            now = (
+                self._clock() if self._clock else (connection.execute(self._sql["step.now"], ()).fetchone() or (0,))[0]
+            )
+            lost = [one.id for one, lease in known if lease < now or self._lifelines.is_cut(one.id, one.pid)]
+            limits = {name: Rule(*rule) for name, *rule in connection.execute(self._sql["names.limits"], ())}
             [length] = connection.execute(self._sql["work.count"], ()).fetchone() or (0,)
             facts = {
                 "store": "postgres",
@@ -277,7 +277,7 @@ class Postgres(Engine):
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
             clocks: dict[str, float] = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
-            return Info(sessions, limits, clocks, length, facts, lost)
+            return Info([session for session, _ in known], limits, clocks, length, facts, lost)
 
         return self._look(read, whole=True)
 
@@ -296,8 +296,8 @@ class Postgres(Engine):
                 rows=select_rows(connection, self.schema, self._lanes, Which(), Page(size=-1)),
                 edges=[columns.read_edge(values) for values in ask("edges.all")],
                 work=[columns.read_work(values) for values in ask("work.all")],
-                sessions=[msgspec.json.decode(about, type=Session) for _, about, _, _ in ask("session.all")],
-                limits={name: Rule(n, until) for name, n, until in ask("names.limits")},
+                sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in ask("session.all")],
+                limits={name: Rule(*rule) for name, *rule in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
             )
 
