@@ -63,7 +63,8 @@ class Watch:
         if report.when != "call" and report.outcome == "passed":
             return
         test, _, parameters = report.nodeid.partition("[")
-        store = next((store for store in STORES if store in re.split(r"[-:\]]", parameters)), "any")
+        words = re.split(r"[-:\]/]", f"{parameters}/{test}")  # a parameter, or the folder of a store's own tests
+        store = next((store for store in STORES if store in words), "any")
         self.went.setdefault(test.removeprefix("tests/"), {}).setdefault(store, set()).add(report.outcome)
 
 

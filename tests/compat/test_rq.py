@@ -119,6 +119,25 @@ def test_r2_10_a_real_redis_connection_is_an_address() -> None:
     assert address_of(redis.Redis.from_url("redis://:secret@emm.com:6387/3")) == "redis://:secret@emm.com:6387/3"
 
 
+def test_r2_10_a_redis_connection_keeps_the_jobs(url: str, place: Path) -> None:
+    """Where it points, whatever the settings say."""
+    if not url.startswith(("redis:", "unix:")):
+        pytest.skip("of Redis alone there are such connections")
+    import redis
+
+    connection = redis.Redis.from_url(url.partition("?")[0])
+    queue = Queue("theirs", connection=connection)
+    queue.connection.tasks = type(queue.connection.tasks)(["tests.compat.tasks"])
+    job = queue.enqueue(double, 2)
+    ran = SimpleWorker([queue]).work(burst=True)
+    told = (ran, Job.fetch(job.id, connection=connection).result)
+    job.delete()
+    queue.connection.close()
+    connection.close()
+
+    assert told == (True, 4)
+
+
 def test_an_address_gives_the_same_app_again(app: Ramify, place: Path) -> None:
     """A program makes queues as it likes, and they share what they need; an app is taken as it is."""
     assert Queue().connection is Queue("other").connection is connect()
