@@ -41,7 +41,10 @@ def health(
     config: Config = None,
     directory: Directory = None,
 ) -> None:
-    """Check that workers are alive and know what is to be done: exit with 0 if so, 1 if not, 2 if it cannot be seen."""
+    """Check that workers are alive and know what is to be done.
+
+    Exit with 0 if so, 1 if not, 2 if it cannot be seen.
+    """
     look_here(directory)
     with open_existing(url, config) as app:
         found = examine(app, workers)

@@ -22,7 +22,10 @@ def log(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
     url: Url = None,
 ) -> None:
-    """Print what a job said, line by line: what its commands wrote to their output, and to standard error in red."""
+    """Print what a job said, line by line.
+
+    That is what its commands wrote: to their output, and in red to standard error.
+    """
     with open_existing(url) as app:
         (row,) = find_jobs(app, [job])
         last = _print(app.store, row.id, 0)

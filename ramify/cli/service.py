@@ -23,9 +23,7 @@ from ramify.service.service import Keeper, Service
 from ramify.service.systemd import Systemd
 from ramify.service.windows import ScheduledTask
 
-service: Final = typer.Typer(
-    no_args_is_help=True, help="Let the pool of this directory come back with the machine, or not any more."
-)
+service: Final = typer.Typer(no_args_is_help=True, help="Let the pool come back with the machine, or not.")
 
 
 class Kind(StrEnum):

@@ -241,7 +241,8 @@ def test_the_doctor_finds_a_sound_store_sound(app: Ramify, ask: Command) -> None
     app.enqueue(group(job(double, 1), job(double, 2)))
 
     reply = ask("doctor")
-    assert (reply.code, reply.out, reply.err) == (0, "sound: 3 jobs, 2 edges\n", "")
+    assert (reply.code, reply.out) == (0, "sound: 3 jobs, 2 edges\n")
+    assert reply.err == "" or reply.err.startswith("note: SQLite ")  # an old library is named
 
 
 def test_the_doctor_names_what_is_wrong(app: Ramify, ask: Command) -> None:
