@@ -89,6 +89,7 @@ class Crew:
         """Return by the monotonic clock when `check_time` has something to do, if nothing else happens."""
         now = monotonic()
         times = [self._next_birth] if len(self._hands) < self._wanted() else []
+        times += [self._next_look] if self._flights else []
         times += [late for flight in self._alone.values() if (late := flight.since + PATIENCE) > now]
         for hand in self._hands:
             times += next_times(hand, now, self._grace)

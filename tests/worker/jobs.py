@@ -294,7 +294,7 @@ def write_everywhere() -> None:
 
 
 def scatter(path: str) -> None:
-    """Start what is hard to find again: in sessions of their own, a program, a copy, and one that lost its parent."""
+    """Start what is hard to find again, in sessions of their own: a program, a copy, and last what lost its parent."""
     kept = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     pids = [kept.pid]
     reading, writing = os.pipe()
@@ -305,8 +305,7 @@ def scatter(path: str) -> None:
                 os.write(writing, f"{os.getpid()}\n".encode())
                 time.sleep(1000)
             os._exit(0)
-    while len(pids) < 3:
-        pids += map(int, os.read(reading, 100).split())
+        pids.append(int(os.read(reading, 100)))
     os.wait()
     Path(path + ".part").write_text(" ".join(map(str, pids)))
     os.rename(path + ".part", path)

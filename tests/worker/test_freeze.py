@@ -112,6 +112,8 @@ def test_a_frozen_supervisor_does_not_let_its_jobs_run_on(shared: Place, start: 
 @pytest.mark.slow
 def test_a_dead_host_is_missed_after_its_lease(shared: Place, start: Start, tmp_path: Path) -> None:
     """Where nothing but the lease can tell, what a dead host ran is run again when that has passed."""
+    if not shared.url.startswith("sqlite:"):
+        pytest.skip("who is of this host is told by a lock whose place is the store's own")
     path = tmp_path / "begun"
     job = shared.add(call("tell_and_sleep", str(path), 0.5))
     worker = start()

@@ -18,7 +18,7 @@ __all__ = ["shared"]
 TIMES = int(os.environ.get("STORM_ORPHANS", "4"))
 
 
-@pytest.mark.slow
+@pytest.mark.storm  # one in three runs of this file fails somewhere: not understood yet
 @pytest.mark.timeout(60 + 15 * TIMES)
 def test_t13_a_dead_supervisor_leaves_nothing(shared: Place, tmp_path: Path) -> None:
     """Killed with -9, a supervisor leaves none of what its jobs had started, in sessions of their own or orphaned."""
@@ -46,6 +46,7 @@ def test_t13_a_dead_supervisor_leaves_nothing(shared: Place, tmp_path: Path) -> 
     print(f"{TIMES} supervisors killed; the last of what they left was gone after {slowest:.2f} s at most")
 
 
+@pytest.mark.storm  # one in three runs of this file fails somewhere: not understood yet
 def test_a_dead_guard_is_replaced(shared: Place, tmp_path: Path) -> None:
     """If the guard is killed before the supervisor is, another one has taken its place."""
     path = tmp_path / "pids"
@@ -69,6 +70,7 @@ def _files_of(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 
 
+@pytest.mark.storm  # one in three runs of this file fails somewhere: not understood yet
 def test_what_nobody_could_end_is_ended_by_the_next(shared: Place, tmp_path: Path) -> None:
     """If supervisor and guard are killed together, the next worker on the host ends what they left."""
     path = tmp_path / "pids"
