@@ -1,9 +1,12 @@
-"""Reading selections: rows by id, tree or state, a page at a time, and edges of several jobs."""
+"""Reading selections: rows by id, tree or state, a page at a time, edges of several jobs, and lines of a log."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ramify.model import Edge, JobId, Kind, Lane, Page, Row, State, Which
+import msgspec
+
+from ramify.model import Edge, JobId, Kind, Lane, Line, Page, Row, State, Which
+from ramify.stores.protocol import LOG
 from ramify.stores.redis.records import decode_record, edge_key, read_edge, to_row
 from ramify.stores.redis.transaction import Transaction
 
@@ -166,3 +169,14 @@ def _read(
             commands.append(["ZRANGEBYLEX", key, f"({begin}{last}" if last else low, high, "LIMIT", 0, size])
     for (_, begin), members in zip(sources, transaction.ask(commands), strict=True):
         yield [member.decode()[len(begin) :] for member in members]
+
+
+def select_lines(transaction: Transaction, job: JobId, after: int, size: int) -> list[Line]:
+    """Return the first lines of a job's log beyond one number, at most `size`."""
+    [told] = transaction.get("told", [job])
+    last = int(told or 0)
+    first = max(after, last - LOG) + 1
+    numbers = range(first, min(last, first + size - 1) + 1)
+    found = transaction.get("said", [f"{job} {number}" for number in numbers])
+    lines = [(number, *msgspec.msgpack.decode(said)) for number, said in zip(numbers, found, strict=True) if said]
+    return [Line(job, text, stream, number) for number, stream, text in lines]

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ from ramify.model import (
     Work,
 )
 from ramify.stores.engine import Engine
-from ramify.stores.protocol import LOG, SLICE
+from ramify.stores.protocol import SLICE
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lanes import Lanes
@@ -46,7 +46,7 @@ from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
 from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_limit, read_result, word
 from ramify.stores.redis.scripts import SCRIPTS
-from ramify.stores.redis.select import count_rows, select_edges, select_rows
+from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
 from ramify.stores.redis.tables import RedisTables
 from ramify.stores.redis.transaction import Transaction, Writes
 from ramify.stores.redis.wake import Ears
@@ -150,10 +150,8 @@ class Redis(Engine):
     def _again(self, act: Callable[[], Any]) -> Any:
         """Do something that may be done from the start again when the store was restored."""
         for _ in range(3):
-            try:
+            with suppress(Restored):
                 return act()
-            except Restored:
-                pass
         return act()
 
     def _ask_in_step(self, token: str, commands: Sequence[Sequence[Word]]) -> list[Any]:
@@ -384,13 +382,7 @@ class Redis(Engine):
 
     def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
         with self._reading() as tables:
-            [told] = tables.transaction.get("told", [job])
-            last = int(told or 0)
-            first = max(after, last - LOG) + 1
-            numbers = range(first, min(last, first + size - 1) + 1)
-            found = tables.transaction.get("said", [f"{job} {number}" for number in numbers])
-        lines = [(number, *msgspec.msgpack.decode(said)) for number, said in zip(numbers, found, strict=True) if said]
-        return [Line(job, text, stream, number) for number, stream, text in lines]
+            return select_lines(tables.transaction, job, after, size)
 
     def counts(self, which: Which, by: str) -> dict[str, int]:
         with self._reading() as tables:
