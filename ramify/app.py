@@ -23,6 +23,7 @@ from ramify.model import ENDED, Batch, JobId, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
+from ramify.stores.move import move
 from ramify.stores.open import Engine, adder_within, address_of, open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
@@ -222,10 +223,7 @@ class Ramify:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
-        n = self.store.move(which, Verb.PURGE)
-        while self.store.drain():
-            pass
-        return n
+        return move(self.store, which, Verb.PURGE)
 
     def close(self) -> None:
         """Give back what was claimed and not executed, and let go of the store."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ramify.graph.fit import SUSPENDED, unexpired
 from ramify.model import JobId, Page, Row, Rule, State, Step, Verb, Which
+from ramify.stores.move import move
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import each_row, read_rows
 
@@ -100,6 +101,4 @@ def _others(store: Store, tree: JobId, queues: frozenset[str]) -> Iterator[Row]:
 
 def _move(store: Store, ids: Sequence[JobId], verb: Verb) -> None:
     for start in range(0, len(ids), SLICE):
-        store.move(Which(ids=tuple(ids[start : start + SLICE])), verb)
-        while store.drain():
-            pass
+        move(store, Which(ids=tuple(ids[start : start + SLICE])), verb)

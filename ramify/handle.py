@@ -19,6 +19,7 @@ from ramify.node import AnyNode, Before, Node, Ref
 from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
+from ramify.stores.move import move
 from ramify.stores.protocol import Store
 from ramify.stores.read import name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for
 
@@ -224,10 +225,7 @@ class Job(Ref[T_co], Generic[T_co]):
         return next(iter(self._store.results([self.id])), Result(self.id))
 
     def _move(self, verb: Verb) -> bool:
-        moved = self._store.move(Which(ids=(self.id,)), verb)
-        while self._store.drain():
-            pass
-        return moved > 0
+        return move(self._store, Which(ids=(self.id,)), verb) > 0
 
     def _require_held(self) -> Row:
         row = self._row()

@@ -44,6 +44,7 @@ from ramify.model import (
     Which,
 )
 from ramify.stores.gather import gather
+from ramify.stores.move import move
 from ramify.stores.protocol import LOG, SLICE, Store
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger
@@ -271,7 +272,7 @@ class Desk:
         lost = [job for job, refusal in reply.refused.items() if refusal.kind == "lost"]
         if lost:
             _log.warning("%d outcomes came too late, the first of job %s: others have these jobs", len(lost), lost[0])
-        needing = {outcome.job for outcome in outcomes} & self._needing
+        needing = {outcome.job for outcome in outcomes} & self._needing if self._needing else set()
         self._needing -= needing
         for job in needing & reply.refused.keys():
             refusal = reply.refused[job]
@@ -335,9 +336,7 @@ class Desk:
         names = ", ".join(f"{row.label or row.lane.task or 'group'} {row.id} ({row.state.value})" for row in rows[:10])
         more = " and more" if len(rows) > 10 else ""
         failure = Failure("limit", f"the time limit of the tree passed; unfinished: {names}{more}")
-        self.store.move(Which(ids=(tree,)), Verb.CANCEL, failure)
-        while self.store.drain():
-            pass
+        move(self.store, Which(ids=(tree,)), Verb.CANCEL, failure)
 
     def _reconcile(self) -> None:
         """Give back jobs that the store gave us in a reply that was lost."""

@@ -11,8 +11,8 @@ import pytest
 
 from ramify.errors import Lost
 from ramify.model import Ended, Session, State, Verb, Want, Which
+from ramify.stores.lifelines import Lifelines, boot_clock, boot_id
 from ramify.stores.protocol import LEASE
-from ramify.stores.sqlite.sessions import Lifelines, boot_clock, boot_id
 from tests.sqlite.kit import VALUE, Process, done, needs_processes, open_fast, opened, planned, session, work
 from tests.stores.kit import Clock, leaf, tree
 

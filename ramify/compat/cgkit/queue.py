@@ -19,6 +19,7 @@ from ramify.errors import StoreDown
 from ramify.handle import Job
 from ramify.model import Verb, Which
 from ramify.node import AnyNode
+from ramify.stores.move import move
 from ramify.stores.read import each_row
 from ramify.tasks import Tasks
 
@@ -68,9 +69,7 @@ class JobQueue:
             self._logger.info("deleting %s", job.location)
             store = self._app().store
             for verb in (Verb.CANCEL, Verb.PURGE):
-                store.move(Which(ids=(job.native.id,)), verb)
-                while store.drain():
-                    pass
+                move(store, Which(ids=(job.native.id,)), verb)
             with suppress(FileNotFoundError):
                 shutil.rmtree(job.location)
 

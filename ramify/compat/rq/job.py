@@ -14,6 +14,7 @@ from ramify.ended import say
 from ramify.errors import AlreadyReleased, NotFound
 from ramify.ids import made_at
 from ramify.model import UNDONE, JobId, Kind, Row, State, Verb, Which
+from ramify.stores.move import move
 from ramify.stores.read import read_edges, read_row, read_rows
 from ramify.tasks import Tasks
 
@@ -220,9 +221,7 @@ class Job:
         ids = [self.id, *(row.id for row in self._blocked())]
         self.cancel()
         for id in ids:
-            self.connection.store.move(Which(ids=(id,)), Verb.PURGE)
-            while self.connection.store.drain():
-                pass
+            move(self.connection.store, Which(ids=(id,)), Verb.PURGE)
 
     def refresh(self) -> None:
         """Do nothing: everything is read when it is asked for."""

@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 
 from ramify.model import ENDED, JobId, Line, Page, Row, Which
+from ramify.stores import relational as columns
 from ramify.stores.directory.disk import Disk
 from ramify.stores.directory.replica import Replica
 from ramify.stores.protocol import LOG
-from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.statements import SQL
 
 AT_ONCE: Final = 1000

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from ramify.model import Session, SessionId
 from ramify.stores.directory.disk import Disk
+from ramify.stores.lifelines import boot_id
 from ramify.stores.protocol import LEASE
-from ramify.stores.sqlite.sessions import boot_id
 
 _WIDTH = 20
 

@@ -27,8 +27,8 @@ from ramify.stores.directory.sessions import Sessions
 from ramify.stores.directory.strays import find_strays
 from ramify.stores.directory.wake import Watch
 from ramify.stores.engine import Engine
+from ramify.stores.lifelines import boot_clock
 from ramify.stores.protocol import SLICE
-from ramify.stores.sqlite.sessions import boot_clock
 from ramify.stores.sqlite.store import Sqlite
 from ramify.stores.tables import Tables
 

@@ -6,7 +6,7 @@ from ramify.model import Page, Row, Which
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.server import Connection
 from ramify.stores.postgres.statements import quote_beside_values
-from ramify.stores.sqlite.rows import read_row
+from ramify.stores.relational import read_row
 
 SHOWN_STATE: Final = "CASE WHEN j.state = 'ready' AND j.due IS NOT NULL THEN 'scheduled' ELSE j.state END"
 TASK: Final = "coalesce(l.task, '')"

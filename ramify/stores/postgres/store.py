@@ -38,7 +38,9 @@ from ramify.model import (
     Want,
     Which,
 )
+from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
+from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.postgres import literals
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.schema import check_name, deploy
@@ -51,9 +53,6 @@ from ramify.stores.postgres.transaction import Alone, Hold, Transaction
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.postgres.within import Within
 from ramify.stores.protocol import SLICE
-from ramify.stores.sqlite import rows as columns
-from ramify.stores.sqlite.sessions import Lifelines
-from ramify.stores.sqlite.wake import private_folder
 from ramify.stores.tables import Tables
 
 TRIES: Final = 25

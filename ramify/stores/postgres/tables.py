@@ -30,6 +30,8 @@ from ramify.model import (
     Which,
     Work,
 )
+from ramify.stores import relational as columns
+from ramify.stores.lifelines import Lifelines
 from ramify.stores.postgres import literals
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.select import select_rows
@@ -37,8 +39,6 @@ from ramify.stores.postgres.server import key
 from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Transaction
 from ramify.stores.protocol import LEASE, LOG
-from ramify.stores.sqlite import rows as columns
-from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)

@@ -10,8 +10,8 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from ramify.model import Rule, Work
+from ramify.stores import relational as columns
 from ramify.stores.postgres.server import Clash, Connection, begin_text
-from ramify.stores.sqlite import rows as columns
 
 Statement = tuple[str, Sequence[Any] | Mapping[str, Any]]
 

@@ -6,6 +6,7 @@ from ramify.model import (
     JobId,
     Row,
 )
+from ramify.stores.lifelines import Lifelines
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.records import (
     Entry,
@@ -17,7 +18,6 @@ from ramify.stores.redis.records import (
     to_record,
 )
 from ramify.stores.redis.transaction import Transaction
-from ramify.stores.sqlite.sessions import Lifelines
 
 
 class Rows:

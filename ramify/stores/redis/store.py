@@ -1,9 +1,6 @@
 """The Redis store: the engine over one step at a time, and the reading half of the contract."""
 
-import os
-import pathlib
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +35,7 @@ from ramify.model import (
     Work,
 )
 from ramify.stores.engine import Engine
+from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.insert import insert
@@ -50,7 +48,6 @@ from ramify.stores.redis.select import count_rows, select_edges, select_lines, s
 from ramify.stores.redis.tables import RedisTables
 from ramify.stores.redis.transaction import Transaction, Writes
 from ramify.stores.redis.wake import Ears
-from ramify.stores.sqlite.sessions import Lifelines
 from ramify.stores.tables import Tables
 
 PATIENCE: Final = 5000
@@ -88,7 +85,7 @@ class Redis(Engine):
         # Who reads must not keep a step waiting, nor the other way round: steps and looks have a connection each.
         self._looking, self._view = threading.RLock(), Link(self._address, self._greet_view)
         self._ears = Ears(self._address)
-        self._lifelines = Lifelines(_private_folder())
+        self._lifelines = Lifelines(private_folder() / "sessions")
         self._lanes = Lanes(self._name_lanes)
         self._generation, self._written, self._restored = "", 0, ""
         self._server: Persistence | None = None
@@ -468,14 +465,6 @@ def _is_alone(batch: Batch) -> bool:
         and all(row.limit is None and row.due is None for row in batch.rows)
         and not stored_befores(batch, {})
     )
-
-
-def _private_folder() -> pathlib.Path:
-    """Return where sessions of this host and user show that they live."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = pathlib.Path(tempfile.gettempdir(), f"ramify-{user}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / "sessions"
 
 
 def _flat(commands: Sequence[Sequence[Word]]) -> list[Word]:

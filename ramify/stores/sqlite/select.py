@@ -5,7 +5,7 @@ import sqlite3
 from typing import Any
 
 from ramify.model import Lane, Page, Row, Which
-from ramify.stores.sqlite.rows import read_row
+from ramify.stores.relational import read_row
 
 SHOWN_STATE = "CASE WHEN state = 'ready' AND due IS NOT NULL THEN 'scheduled' ELSE state END"
 KEYS = {

@@ -10,13 +10,13 @@ import msgspec
 
 from ramify.declared import Declaration
 from ramify.model import Edge, Findings, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
+from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
+from ramify.stores.lifelines import Lifelines, boot_clock
 from ramify.stores.protocol import SLICE
-from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.examine import examine
 from ramify.stores.sqlite.file import File
 from ramify.stores.sqlite.select import count_rows
-from ramify.stores.sqlite.sessions import Lifelines, boot_clock
 from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.tables import FIRST, SqliteTables
 from ramify.stores.sqlite.wake import WATCHER, WORKER, Bells

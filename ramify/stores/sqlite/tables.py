@@ -31,10 +31,10 @@ from ramify.model import (
     Which,
     Work,
 )
+from ramify.stores import relational as columns
+from ramify.stores.lifelines import Lifelines, boot_id
 from ramify.stores.protocol import LEASE, LOG
-from ramify.stores.sqlite import rows as columns
 from ramify.stores.sqlite.select import select_rows
-from ramify.stores.sqlite.sessions import Lifelines, boot_id
 from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.wake import WATCHER, WORKER
 from ramify.stores.tables import Place

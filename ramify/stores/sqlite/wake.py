@@ -11,12 +11,13 @@ import os
 import pathlib
 import socket
 import stat
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import wait as wait_for_any
 from typing import Any
+
+from ramify.stores.lifelines import private_folder
 
 WORKER, WATCHER = "w", "c"
 
@@ -117,12 +118,6 @@ class Bells:
             with contextlib.suppress(OSError):
                 os.unlink(bell.getsockname())
             bell.close()
-
-
-def private_folder() -> pathlib.Path:
-    """Return where this user's processes of this host meet; it need not be there."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    return pathlib.Path(tempfile.gettempdir()) / f"ramify-{user}"
 
 
 def _open_socket() -> socket.socket:

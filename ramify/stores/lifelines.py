@@ -9,6 +9,7 @@ file that one of its own sessions holds. The lease covers what a lock cannot: a 
 import contextlib
 import os
 import pathlib
+import tempfile
 import time
 from typing import Any
 
@@ -90,3 +91,9 @@ def boot_id() -> str:
 def boot_clock() -> float:
     """Return seconds since the host started, sleep included where the system counts it; the same in all processes."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def private_folder() -> pathlib.Path:
+    """Return where this user's processes of this host meet; it need not be there."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return pathlib.Path(tempfile.gettempdir()) / f"ramify-{user}"
