@@ -150,6 +150,9 @@ class Worker:
             if self._crontab.due_in() == 0.0 and not self._stops:
                 self._crontab.tick()
             self._exchange()
+            if not self._has_more_work():
+                self._crew.collect()  # or what was said meanwhile would end the sleep at once, with nothing to tell
+                self._hand_over()
             if not (self._has_more_work() or self._finished()):
                 self._sleep()
             self._pauses = 0
