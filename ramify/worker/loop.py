@@ -50,7 +50,8 @@ _log = logging.getLogger("ramify.worker")
 
 class Worker:
     """Runs the jobs of a store in child processes. `tasks` are the modules whose functions may run, `units` are those
-    of this host, for all its workers together; without them, they are this worker's children.
+    of this host, for all its workers together; without them, they are this worker's children. `limit` is how many jobs
+    this worker holds at once, coroutines among them.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Worker:
         grace: float = 30.0,
         burst: bool = False,
         units: int | None = None,
+        limit: int | None = None,
     ) -> None:
         self._store, self._tasks = store, Tasks(tasks)
         self._children, self._queues = children, tuple(queues)
         self._fresh, self._grace, self._burst = multiprocessing, grace, burst
         self._units, self._host = units, socket.gethostname()
+        self._limit = math.inf if limit is None else limit
         self._stops = 0
         self.ended: Counter[State] = Counter()
         """How many jobs ended how in this worker's hands, groups among them."""
@@ -233,8 +236,10 @@ class Worker:
         return self._wanted
 
     def _room(self) -> tuple[int, int]:
-        """Return how many more functions and coroutines could be begun here."""
-        return (0, 0) if self._stops else self._crew.room()
+        """Return how many more functions and coroutines this worker takes."""
+        left = 0 if self._stops else max(0, self._limit - len(self._crew.jobs()))
+        functions, coroutines = self._crew.room()
+        return int(min(functions, left)), int(min(coroutines, left))
 
     def _want(self, functions: int, coroutines: int) -> Want:
         """Return what to claim: whatever there is room for, or only coroutines, for which there is more room."""
