@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ramify.graph.arrive import Arrival
 from ramify.model import Batch, JobId, Lane
 from ramify.stores.redis import records
-from ramify.stores.redis.records import NO_PAYLOAD, edge_key, encode, encode_edge, encode_payload, out_key, to_record
+from ramify.stores.redis.records import NO_PAYLOAD, edge_key, encode, encode_edge, encode_payload, encode_record, out_key, to_record
 from ramify.stores.redis.transaction import Writes
 
 
@@ -27,7 +27,7 @@ def insert(writes: Writes, batch: Batch, arrival: Arrival, number_of: Callable[[
     for row in arrival.rows:
         id = row.id
         record = to_record(row, number_of(row.lane), *places.get(id, none))
-        writes.put("job", id, encode(record))
+        writes.put("job", id, encode_record(record, record.lane, record.low, record.high))
         payload = payloads.get(id)
         if payload is not None and payload != NO_PAYLOAD:
             writes.put("payload", id, encode_payload(payload))

@@ -13,7 +13,7 @@ from ramify.stores.redis.records import (
     Record,
     counters,
     decode_record,
-    encode,
+    encode_record,
     entries,
     to_record,
 )
@@ -74,7 +74,7 @@ class Rows:
         transaction = self.transaction
         for id in self._dirty:
             record = self._get(id)
-            transaction.put("job", id, encode(record))
+            transaction.put("job", id, encode_record(record, record.lane, record.low, record.high))
             old, was = self._before[id]
             new, now = self._before[id] = (entries(id, record), counters(record))
             if new != old:
