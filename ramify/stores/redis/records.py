@@ -20,7 +20,7 @@ The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cl
 | `tally` | hash by `open tree` and `out tree`: unfinished jobs under the root, edges into other trees |
 | `order`, `work`, `purge` | the worklist: sorted by entry, its cursors, and the trees on their way out |
 | `mark`, `name`, `request` | sorted `mark id`, sorted `id name`, hash by request |
-| `session`, `lease`, `dead` | hash by session; sorted by time; sorted |
+| `session`, `traded`, `lease`, `dead` | hashes by session: itself, its last plain exchange; sorted by time; sorted |
 | `lane`, `limit` | hashes: numbers of lanes, limits by name |
 | `said`, `told` | hashes: by `job number` a line that it said; by job, how many |
 | `task`, `clock` | hashes by name: what tasks say of themselves, where clocks stand |
@@ -317,6 +317,7 @@ KEYS: Final = (
         "name",
         "request",
         "session",
+        "traded",
         "lease",
         "dead",
         "limit",

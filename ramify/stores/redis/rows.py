@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ramify.model import (
     JobId,
     Row,
+    SessionId,
 )
 from ramify.stores.lifelines import Lifelines
 from ramify.stores.redis.lanes import Lanes
@@ -32,6 +33,8 @@ class Rows:
         self._counts: dict[str, int] = {}
         self.woken: set[str] = set()
         """Whom the store is to wake when the step is kept."""
+        self.speaker: SessionId = ""
+        """The session whose exchange this is; what it left needs not wake itself."""
 
     def learn_counts(self, counts: Mapping[str, int]) -> None:
         """Remember how many jobs there were when the step began, by lane and what they are shown as."""

@@ -42,6 +42,7 @@ from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
+from ramify.stores.redis.plain import ask, is_plain, read_exchange
 from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_limit, read_result, word
 from ramify.stores.redis.scripts import SCRIPTS
 from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
@@ -91,6 +92,7 @@ class Redis(Engine):
         self._server: Persistence | None = None
         self._ahead: list[Word] = []
         self.patience = PATIENCE
+        self._unlimited, self._trades = True, 0
         self._heard = 0.0
         with self._lock:
             self._link.connect()
@@ -189,7 +191,7 @@ class Redis(Engine):
                 self._close(token)
                 raise
             self._commit(token, tables.transaction, durable)
-            self._publish(sorted(tables.woken))
+            self._publish(sorted(tables.woken), tables.speaker)
 
     def _open(self, token: str) -> RedisTables:
         ahead: list[Word]
@@ -215,6 +217,7 @@ class Redis(Engine):
             self._lanes.learn(_read_lanes(lanes))
         transaction = Transaction(partial(self._ask_in_step, token), partial(self._pulse, token))
         tables = RedisTables(transaction, self._lanes, self._clock() if self._clock else float(now), self._lifelines)
+        self._unlimited = not limits
         tables.learn_limits({name.decode(): read_limit(rule) for name, rule in _pairs(limits)})
         tables.learn_counts({name.decode(): int(n) for name, n in _pairs(counts)})
         tables.last_entry = float(last[1]) if last else 0.0
@@ -222,7 +225,7 @@ class Redis(Engine):
         transaction.learn_lowest("purge", purging, len(purging) < 2000)
         transaction.learn_lowest("due", due, not due)
         if more:
-            session = str(ahead[0])
+            session = tables.speaker = str(ahead[0])
             tables.alive = session if more[0] is not None else None
             transaction.learn_group("cancel", word(session), more[1], True)
         if more[2:]:
@@ -285,9 +288,9 @@ class Redis(Engine):
     def _close(self, token: str) -> None:
         self._link.tell("EVAL", SCRIPTS["close"], 1, self._meta, self._prefix, self._generation, self._written, token)
 
-    def _publish(self, channels: Iterable[str]) -> None:
+    def _publish(self, channels: Iterable[str], speaker: SessionId = "") -> None:
         for channel in channels:
-            self._link.tell("PUBLISH", self._prefix + channel, "")
+            self._link.tell("PUBLISH", self._prefix + channel, speaker)
 
     # Verbs that need less, or can say more
 
@@ -318,11 +321,13 @@ class Redis(Engine):
         self._written = max(self._written, written)
 
     def enter(self, session: Session) -> None:
-        self._ears.listen(f"{self._prefix}ready")
+        self._ears.enter(session.id, f"{self._prefix}ready")
         super().enter(session)
 
     def exchange(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange:
         with self._lock:
+            if self._unlimited and is_plain(outcomes, want) and (reply := self._trade(session, outcomes, want)):
+                return reply
             lanes: list[Word] = []
             rank = {queue: number for number, queue in enumerate(want.queues)}
             if want.n > 0:
@@ -335,6 +340,17 @@ class Redis(Engine):
             ids = list(dict.fromkeys(outcome.job for outcome in outcomes))[:SLICE]
             self._ahead = [session, min(want.ends, SLICE), min(want.n, SLICE), len(ids), *ids, len(lanes) // 2, *lanes]
             return super().exchange(session, outcomes, want)
+
+    def _trade(self, session: SessionId, outcomes: Sequence[Outcome], want: Want) -> Exchange | None:
+        """Make a plain exchange, or do nothing and return None if it is not one."""
+        self._trades += 1
+        now = self._clock() if self._clock else None
+        words = ask(self._trades, session, outcomes, want, self._lanes, self.slice, now)
+        reply = self._again(lambda: self._run("exchange", *words, durable=bool(outcomes)))
+        if reply[0] == b"special":
+            return None
+        self._count_up(reply[1])
+        return read_exchange(reply, self._lanes)
 
     # Reading
 
