@@ -31,7 +31,7 @@ end
 -- The reply: what was claimed, of which so many only end, with what else its caller needs of them.
 local function answer(written, due_in, claimed, doomed, rows)
   local payloads, filled, fills = {}, {}, {}
-  if #claimed > doomed then
+  if #claimed > 0 then
     payloads = read('payload', claimed)
     if redis.call('EXISTS', prefix .. 'slots') == 1 then
       for i, places in ipairs(read('slots', claimed)) do
