@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +39,7 @@ from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.address import read_address
-from ramify.stores.redis.insert import insert
+from ramify.stores.redis.insert import slices
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
@@ -56,6 +57,12 @@ PATIENCE: Final = 5000
 
 MOST: Final = 12_000
 """Words in one script: it takes some 5 ms. What has more is put aside first and then done in slices."""
+
+SLICE_WORDS: Final = 4000
+"""About how many words of it are done at once."""
+
+MOST_NEW: Final = 1000
+"""Rows and edges that one script inserts."""
 
 AHEAD: Final = 2000
 """How many edges are read ahead."""
@@ -261,7 +268,7 @@ class Redis(Engine):
         elif sum(map(len, commands)) <= MOST:
             self._count_up(self._check(self._run("commit", token, *_flat(commands + counted), durable=durable)))
         else:
-            self._stage(token, commands)
+            self._stage(token, _rest(commands))
             self._decide(token, counted, durable)
 
     def _decide(self, token: str, counted: Sequence[Sequence[Word]], durable: bool) -> None:
@@ -270,14 +277,16 @@ class Redis(Engine):
         self._redo(token)
         self._close(token)
 
-    def _stage(self, token: str, commands: Sequence[Sequence[Word]]) -> None:
-        words = _flat(commands)
-        for start in range(0, len(words), MOST // 2):
-            self._run("stage", token, self.patience, start, *words[start : start + MOST // 2])
+    def _stage(self, token: str, slices: Iterable[Sequence[Word]]) -> None:
+        """Put aside slices of a step."""
+        there = 0
+        for words in slices:
+            self._run("stage", token, self.patience, there, len(words), *words)
+            there += 1 + len(words)
 
     def _redo(self, token: str) -> None:
         """Do what was decided, by us or by somebody who died of it."""
-        while self._check(self._run("redo", token, self.patience, MOST // 2)):
+        while self._check(self._run("redo", token, self.patience)):
             pass
 
     def _check(self, reply: list[Any]) -> int:
@@ -305,17 +314,26 @@ class Redis(Engine):
     def _add(self, batch: Batch) -> None:
         """Store a batch that touches nothing stored; no step has to begin before it is written."""
         writes = Writes()
-        insert(writes, batch, arrive(batch, {}, {}, 0, 0.0), self._lanes.number)
-        commands, counted = list(writes.commands()), list(writes.counted())
-        if sum(map(len, commands)) > MOST:
-            token = secrets.token_hex(8)
-            self._stage(token, commands)
-            self._open(token)
-            self._decide(token, counted, True)
-            self._publish(["ready"])
+        arrival = arrive(batch, {}, {}, 0, 0.0)
+        parts = slices(batch, arrival, self._lanes.number, writes)
+        if len(arrival.rows) + len(arrival.edges) > MOST_NEW:
+            self._add_in_slices(parts, writes)
             return
-        words = _flat(commands + counted)
-        self._count_up(self._run("add", batch.rows[-1].id, f"{self._prefix}ready", *words, durable=True)[1])
+        words = next(parts)
+        for more in parts:
+            words += more[1:]
+        commands = _flat([*writes.commands(), *writes.counted()]) if writes.hashes or writes.sorted or writes.counts else []
+        ready = f"{self._prefix}ready"
+        reply = self._run("add", batch.rows[-1].id, ready, len(words), *words, *commands, durable=True)
+        self._count_up(reply[1])
+
+    def _add_in_slices(self, parts: Iterable[list[Word]], writes: Writes) -> None:
+        token = secrets.token_hex(8)
+        staged = chain((["rows", *words] for words in parts), _rest(writes.commands()))
+        self._stage(token, staged)
+        self._open(token)
+        self._decide(token, list(writes.counted()), True)
+        self._publish(["ready"])
 
     def _count_up(self, written: int) -> None:
         self._written = max(self._written, written)
@@ -481,6 +499,18 @@ def _is_alone(batch: Batch) -> bool:
         and all(row.limit is None and row.due is None for row in batch.rows)
         and not stored_befores(batch, {})
     )
+
+
+def _rest(commands: Iterable[Sequence[Word]]) -> Iterator[list[Word]]:
+    """Yield commands in slices, as they are put aside."""
+    words: list[Word] = ["rest"]
+    for command in commands:
+        words += (len(command), *command)
+        if len(words) > SLICE_WORDS:
+            yield words
+            words = ["rest"]
+    if len(words) > 1:
+        yield words
 
 
 def _flat(commands: Sequence[Sequence[Word]]) -> list[Word]:

@@ -8,5 +8,5 @@ end
 if redis.call('LPOS', prefix .. 'did', ARGV[4]) then return {'done', 0} end
 redis.call('RENAME', prefix .. 'stage:' .. ARGV[4], prefix .. 'redo')
 redis.call('PERSIST', prefix .. 'redo')
-apply(5)
+apply(ARGV, 5)
 return {'done', write_down(ARGV[4])}

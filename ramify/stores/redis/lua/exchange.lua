@@ -70,12 +70,6 @@ local running, done, ready = string.char(RUNNING), string.char(DONE), string.cha
 
 local function has(flags, flag) return band(flags, flag) ~= 0 end
 
-local function do_all(command, key, words)
-  for i = 1, #words, 4000 do
-    redis.call(command, prefix .. key, unpack(words, i, math.min(i + 3999, #words)))
-  end
-end
-
 local counts, tallies = {}, {}
 local function count(lane, shown, n)
   local known = counts[lane]
