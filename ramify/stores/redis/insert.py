@@ -9,7 +9,16 @@ from ramify.graph.arrive import Arrival
 from ramify.model import Batch, Edge, JobId, Lane
 from ramify.stores.redis import records
 from ramify.stores.redis.link import Word
-from ramify.stores.redis.records import NO_PAYLOAD, edge_key, encode, encode_edge, encode_payload, encode_record, out_key, to_record
+from ramify.stores.redis.records import (
+    NO_PAYLOAD,
+    edge_key,
+    encode,
+    encode_edge,
+    encode_payload,
+    encode_record,
+    out_key,
+    to_record,
+)
 from ramify.stores.redis.transaction import Writes
 
 

@@ -30,7 +30,7 @@ The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cl
 import struct
 from collections.abc import Mapping
 from itertools import product
-from math import nan
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -108,6 +108,7 @@ the length of the tree's id, that id and the rest follow. The scripts know these
 
 _END, _CANCELLED, _GROWN, _FAST, _PARENT, _DUE, _DEADLINE = (1 << bit for bit in range(7))
 _STATES: Final = tuple(State)
+_NEVER: Final = -inf
 _NUMBERS: Final = {state: number for number, state in enumerate(State)}
 
 
@@ -181,8 +182,8 @@ def encode_record(row: Record | Row, lane: int, low: int, high: int) -> bytes:
         row.limit, row.deadline, low, high,
     )  # fmt: skip
     hot = _HOT.pack(
-        _NUMBERS[row.state], flags, row.waits, row.bads, row.attempt, nan if row.ended is None else row.ended,
-        nan if row.started is None else row.started, lane, row.priority, len(session),
+        _NUMBERS[row.state], flags, row.waits, row.bads, row.attempt, _NEVER if row.ended is None else row.ended,
+        _NEVER if row.started is None else row.started, lane, row.priority, len(session),
     )  # fmt: skip
     return b"%b%b%c%b%b" % (hot, session, len(tree), tree, b"" if rest == _NO_REST else encode(rest))
 
@@ -194,7 +195,7 @@ def read_row(id: JobId, stored: bytes, lanes: Mapping[int, Lane]) -> Row:
         id, tree, c.parent, lanes[lane], priority, c.label, c.hold, Step.END if flags & _END else Step.RUN,
         _STATES[state], flags & _CANCELLED != 0, waits, bads, attempt, session, c.due, c.tries, c.crashes, c.losses,
         flags & _GROWN != 0, flags & _FAST != 0, c.size, c.last, c.barrier, c.limit, c.deadline,
-        started if started == started else None, ended if ended == ended else None,
+        started if started > _NEVER else None, ended if ended > _NEVER else None,
     )  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def decode_record(stored: bytes) -> Record:
         tree, c.parent, lane, priority, c.label, c.hold, Step.END if flags & _END else Step.RUN,
         _STATES[state], flags & _CANCELLED != 0, waits, bads, attempt, session, c.due, c.tries, c.crashes, c.losses,
         flags & _GROWN != 0, flags & _FAST != 0, c.size, c.last, c.barrier, c.limit, c.deadline,
-        started if started == started else None, ended if ended == ended else None, c.low, c.high,
+        started if started > _NEVER else None, ended if ended > _NEVER else None, c.low, c.high,
     )  # fmt: skip
 
 
@@ -235,7 +236,7 @@ def out_key(edge: Edge) -> str:
     return f"{edge.before} {edge.after} {edge.place + PLACES:08x}"
 
 
-_VERDICTS: Final = {None: "-", **{end: end.value[0] for end in sorted(ENDED)}}
+_VERDICTS: Final[dict[State | None, str]] = {None: "-"} | {end: end.value[0] for end in ENDED}
 _ENDS: Final = {ord(letter): end for end, letter in _VERDICTS.items()}
 _ASKS: Final = {(kind, when): chr(48 + i) for i, (kind, when) in enumerate(product(Kind, When))}
 _ASKED: Final = {ord(letter): asked for asked, letter in _ASKS.items()}

@@ -322,10 +322,10 @@ class Redis(Engine):
         words = next(parts)
         for more in parts:
             words += more[1:]
-        commands = _flat([*writes.commands(), *writes.counted()]) if writes.hashes or writes.sorted or writes.counts else []
-        ready = f"{self._prefix}ready"
-        reply = self._run("add", batch.rows[-1].id, ready, len(words), *words, *commands, durable=True)
-        self._count_up(reply[1])
+        commands = (
+            _flat([*writes.commands(), *writes.counted()]) if writes.hashes or writes.sorted or writes.counts else []
+        )
+        self._count_up(self._run("add", f"{self._prefix}ready", len(words), *words, *commands, durable=True)[1])
 
     def _add_in_slices(self, parts: Iterable[list[Word]], writes: Writes) -> None:
         token = secrets.token_hex(8)
