@@ -218,7 +218,8 @@ class Redis(Engine):
 
     def _begin(self, token: str, reply: list[Any], ahead: Sequence[Word]) -> RedisTables:
         """Return the tables of a step, knowing what was read ahead."""
-        _, now, lanes, limits, counts, first, last, purging, due, *more = reply
+        _, written, now, lanes, limits, counts, first, last, purging, due, *more = reply
+        self._count_up(written)
         self._heard = time.monotonic()
         if lanes:
             self._lanes.learn(_read_lanes(lanes))

@@ -2,7 +2,7 @@
 -- After the common ones: token, and commands.
 local refused = refuse()
 if refused then return refused end
-if redis.call('GET', lock) ~= ARGV[4] then
+if not holds(ARGV[4]) then
   return {redis.call('LPOS', prefix .. 'did', ARGV[4]) and 'done' or 'late', 0}
 end
 apply(ARGV, 5)

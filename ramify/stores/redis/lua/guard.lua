@@ -11,6 +11,12 @@ local function refuse()
   if tonumber(meta[2]) < tonumber(ARGV[3]) then return {'behind'} end
 end
 
+-- Tell whether the step of this token may still end: it has the lock, or was slow, and nobody came in between.
+local function holds(token)
+  local holder = redis.call('GET', lock)
+  return holder == token or (not holder and redis.call('HGET', KEYS[1], 'written') == ARGV[3])
+end
+
 -- Give the lock to who waits longest; it is kept for it a moment.
 local function pass_on()
   redis.call('DEL', lock)
