@@ -1,7 +1,7 @@
 """Queues on Redis at their best settings for two cores: two processes, results stored. Run by `redis.py`.
 
-`python redis_peers.py PEER drain|enqueue|wait|fan|chain|dag PORT N` prints jobs a second. Every job returns when it ran, so
-what a worker needs to start is not counted against it.
+`python redis_peers.py PEER drain|enqueue|wait|fan|chain|dag PORT N` prints jobs a second. Every job returns when it
+ran, so what a worker needs to start is not counted against it.
 """
 
 import asyncio
@@ -203,7 +203,9 @@ def taskiq():
         made = [await taskiq_now.kiq() for _ in range(int(N))]
         if WHAT == "enqueue":
             return int(N) / (time.perf_counter() - begin)
-        started = workers(*"taskiq worker redis_peers:taskiq_broker -w 2 --log-level ERROR --no-parse".split(), n=1)
+        started = workers(
+            *["taskiq", "worker", "redis_peers:taskiq_broker", "-w", "2", "--log-level", "ERROR", "--no-parse"], n=1
+        )
         times = [(await one.wait_result(check_interval=0.01, timeout=120)).return_value for one in made]
         for process in started:
             process.terminate()
