@@ -199,6 +199,21 @@ def test_a_frozen_program_cannot_end_its_step(start: Start, open_: Open) -> None
     assert find_violations(quick.snapshot()) == []
 
 
+def test_a_slow_step_counts_if_nobody_came_in_between(start: Start, open_: Open) -> None:
+    """On a busy host a step may take longer than its lock lasts, and nobody is harmed."""
+    server = start()
+    slow = open_(server.url())
+    enter(slow)
+    root = add(slow)
+
+    with slow._write() as tables:
+        tables.start("s", [root])
+        server.ask("DEL {ramify}:lock")  # as when its time has passed
+
+    assert states(slow) == {root: "running"}
+    assert find_violations(slow.snapshot()) == []
+
+
 def test_a_long_step_that_is_heard_of_is_waited_for(start: Start, open_: Open) -> None:
     """A step may take longer than the patience of others, as long as it reads now and then."""
     server = start()

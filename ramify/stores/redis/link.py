@@ -184,7 +184,7 @@ class Link:
             return StoreFull(f"{self.shown} has no memory left; free some (a purge works), and the same call succeeds")
         if text.startswith("MISCONF"):
             return StoreFull(f"{self.shown} cannot save to its disk and refuses writes; make room there: {text}")
-        if isinstance(error, FORBIDDEN) or "The user executing the script" in text:
+        if isinstance(error, FORBIDDEN) or re.search(r"The user executing the script|has no permissions", text):
             return BadStore(f"{self.shown} does not let us: {text}; see docs/redis.md for the rights that are needed")
         if isinstance(error, (Disconnected, TimedOut, OSError)) or TEMPORARY.search(text):
             return StoreDown(f"{self.shown}: {text}")
