@@ -9,10 +9,11 @@ from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, R
 
 from ramify.errors import Lost, RamifyError, StoreDown, StoreFull
 from ramify.graph.check import find_violations
-from ramify.model import Batch, Page, State, Verb, Want, Which
+from ramify.model import Batch, Ended, Failure, Page, Rule, State, Verb, Want, Which
 from ramify.stores.redis import Redis
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.link import Link
+from ramify.stores.redis.plain import ask
 from tests.redis.conftest import Cut, Open, Start
 from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
 
@@ -163,6 +164,40 @@ def test_a_lost_reply_changes_nothing(start: Start, open_: Open, cut: Cut, n: in
     assert [claim.row.lane.task for claim in reply.claims] == [None]
     assert store.exchange("s", done(reply), Want(10)).refused == {}
     assert set(states(store).values()) == {"done"}
+    assert find_violations(store.snapshot()) == []
+
+
+def test_a_repeated_exchange_is_answered_as_the_first_was(start: Start, open_: Open) -> None:
+    """Also if a step of somebody else has begun meanwhile: what was claimed must be known to who claimed it."""
+    server = start()
+    store = open_(server.url())
+    enter(store)
+    add(store, group(leaf("a"), leaf("b")))
+    words = ask("once", "s", [], Want(2), store._lanes, 1000, None)
+    first = store._run("exchange", *words)
+    server.ask("SET {ramify}:lock somebody PX 60000")
+
+    again = store._run("exchange", *words)
+
+    assert len(first[3]) == 2
+    assert again[3:] == first[3:]
+
+
+def test_what_is_out_of_the_ordinary_is_done_by_a_step(start: Start, open_: Open) -> None:
+    """With a limit, or with one failed job among those that are reported, an exchange means what it always means."""
+    store = open_(start().url())
+    enter(store)
+    add(store, group(leaf("a"), leaf("b"), leaf("c")))
+    first, *others = done(claim(store, n=2))
+    failed = Ended(first.job, first.attempt, State.FAILED, failure=Failure("error", "no luck"))
+
+    reply = store.exchange("s", [failed, *others], Want(5))
+    store.limit("task:m:c", Rule(0))
+    last = store.exchange("s", done(reply), Want(5))
+
+    assert [c.row.lane.task for c in reply.claims] == ["m:c"]
+    assert [c.row.bads for c in last.claims] == [1]
+    assert sorted(states(store).values()) == ["done", "done", "failed", "running"]
     assert find_violations(store.snapshot()) == []
 
 
