@@ -12,7 +12,7 @@ from ramify.graph.check import find_violations
 from ramify.model import Batch, Ended, Failure, Page, Rule, State, Verb, Want, Which
 from ramify.stores.redis import Redis
 from ramify.stores.redis.address import read_address
-from ramify.stores.redis.link import Link
+from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.plain import ask
 from tests.redis.conftest import Cut, Open, Start
 from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
@@ -214,6 +214,28 @@ def test_an_addition_whose_reply_was_lost_is_there_once(start: Start, open_: Ope
     assert len(states(store)) == 2
     assert store.counts(Which(), "state") == {"ready": 2}
     assert root in states(store)
+
+
+def test_a_large_addition_that_lost_a_part_is_not_there(start: Start, open_: Open) -> None:
+    """Its parts are not waited for one by one, but they are counted before anything is done."""
+    server = start()
+    store = open_(server.url())
+    tell, told = store._link.tell_script, []
+
+    def lose_one(script: str, key: str, *words: Word) -> None:
+        told.append(script)
+        if len(told) != 2:
+            tell(script, key, *words)
+
+    store._link.tell_script = lose_one  # type: ignore[method-assign]
+    with pytest.raises(StoreDown, match="was never there"):
+        add(store, group(*[leaf() for _ in range(5000)]))
+    assert states_of(store) == []
+
+    add(store, group(*[leaf() for _ in range(5000)]))
+
+    assert len(states_of(store)) == 5001
+    assert find_violations(store.snapshot()) == []
 
 
 def test_a_frozen_program_cannot_end_its_step(start: Start, open_: Open) -> None:

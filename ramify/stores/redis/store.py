@@ -92,9 +92,9 @@ class Redis(Steps):
     def _add_in_slices(self, parts: Iterable[list[Word]], writes: Writes) -> None:
         token = secrets.token_hex(8)
         staged = chain((["rows", *words] for words in parts), in_slices(writes.commands()))
-        self._stage(token, staged)
+        there = self._stage(token, staged)
         self._open(token)
-        self._decide(token, list(writes.counted()), True)
+        self._decide(token, there, list(writes.counted()), True)
         self._publish(["ready"])
 
     def enter(self, session: Session) -> None:
