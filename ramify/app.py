@@ -85,8 +85,8 @@ class Ramify:
         """Store work, all of it or nothing, and return its root: a function, "module:function", node, or project.
 
         The same `request` given again adds nothing and returns the first one's job. With `tx`, a connection to the
-        PostgreSQL database that the jobs are in (of psycopg, SQLAlchemy or Django), they are there if and only if its
-        transaction is committed. Both go with nodes and projects, as all arguments of a function are its own.
+        PostgreSQL database that the jobs are in (of psycopg, psycopg2 or pg8000, SQLAlchemy or Django), they are there
+        if and only if its transaction is committed. Both go with nodes and projects, as all arguments of a function are its own.
 
         Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue` naming the mistake and where it is.
         """

@@ -111,6 +111,9 @@ def _open_postgres(address: str, options: dict[str, str]) -> Store:
             raise
         raise BadStore("PostgreSQL needs a driver: install ramify[postgres]") from error
     durability, schema = _take_durability(address, options), options.pop("schema", "ramify")
+    if socket := options.pop("unix_sock", None):  # as SQLAlchemy's addresses for pg8000 name it
+        options["host"], _, name = socket.rpartition("/")
+        options["port"] = name.rpartition(".")[2]
     pooler = options.pop("pooler", "none")
     if pooler not in ("none", "transaction"):
         raise BadStore(f"pooler={pooler}: it is 'transaction' where connections change hands, as behind PgBouncer")

@@ -42,6 +42,7 @@ from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.postgres import literals
+from ramify.stores.postgres.borrowed import Borrowed, BorrowedStatements
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.schema import check_name, deploy
 from ramify.stores.postgres.select import count_rows, select_rows
@@ -49,7 +50,7 @@ from ramify.stores.postgres.server import Clash, Connection, Server, key, wait_a
 from ramify.stores.postgres.statements import statements
 from ramify.stores.postgres.tables import FIRST, PostgresTables
 from ramify.stores.postgres.time import ServerTime
-from ramify.stores.postgres.transaction import Alone, Hold, Transaction
+from ramify.stores.postgres.transaction import Alone, Hold, Statements, Transaction
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.postgres.within import Within
 from ramify.stores.protocol import SLICE
@@ -121,17 +122,17 @@ class Postgres(Engine):
                     raise Gone(str(error).strip(), step.asked_to_commit) from error
                 raise
 
-    def _tables(self, step: Transaction) -> PostgresTables:
+    def _tables(self, step: Statements) -> PostgresTables:
         return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._clock)
 
     def within(self, connection: object) -> Within:
-        """Return this store as seen from a transaction of the caller's, in the same database, for `add`.
+        """Return this store as seen from a transaction of the caller's, in the same database.
 
-        Raise `BadStore` if it is not a connection of psycopg, SQLAlchemy or Django.
+        Raise `BadStore` if that is none of a driver that is known.
         """
 
-        def make_tables(driver: Connection) -> tuple[Transaction, PostgresTables]:
-            step = Transaction(driver, self._sql, Hold.NONE, self._lock, begun=True)
+        def make_tables(borrowed: Borrowed, hold: Hold) -> tuple[BorrowedStatements, PostgresTables]:
+            step = BorrowedStatements(borrowed, self._sql, hold, self._lock)
             return step, self._tables(step)
 
         return Within(connection, make_tables, self.slice)

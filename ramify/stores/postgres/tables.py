@@ -37,7 +37,7 @@ from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.select import select_rows
 from ramify.stores.postgres.server import key
 from ramify.stores.postgres.time import ServerTime
-from ramify.stores.postgres.transaction import Hold, Transaction
+from ramify.stores.postgres.transaction import Hold, Statements
 from ramify.stores.protocol import LEASE, LOG
 from ramify.stores.tables import Place
 
@@ -60,7 +60,7 @@ class PostgresTables:
 
     def __init__(
         self,
-        step: Transaction,
+        step: Statements,
         schema: str,
         lanes: Lanes,
         lifelines: Lifelines,
