@@ -24,9 +24,10 @@ from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
 from ramify.stores.move import move
-from ramify.stores.open import Engine, adder_within, address_of, open_store
+from ramify.stores.open import Engine, address_of, open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
+from ramify.stores.transactional import within
 from ramify.tasks import Tasks
 
 if TYPE_CHECKING:  # what runs jobs is loaded by who does: most programs only enqueue and look
@@ -86,7 +87,8 @@ class Ramify:
 
         The same `request` given again adds nothing and returns the first one's job. With `tx`, a connection to the
         PostgreSQL database that the jobs are in (of psycopg, psycopg2 or pg8000, SQLAlchemy or Django), they are there
-        if and only if its transaction is committed. Both go with nodes and projects, as all arguments of a function are its own.
+        if and only if its transaction is committed. Both go with nodes and projects, as all arguments of a function are
+        its own.
 
         Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue` naming the mistake and where it is.
         """
@@ -98,7 +100,7 @@ class Ramify:
         batch.request, tx = own.get("request"), own.get("tx")
         self._refuse_main(batch)
         root = batch.rows[-1].id
-        store = self.store if tx is None else adder_within(self.store, tx)
+        store = self.store if tx is None else within(self.store, tx)
         return Job(self.store, store.add(batch).get(root, root), node)
 
     def job(self, id: JobId) -> Job[Any]:

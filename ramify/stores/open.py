@@ -1,11 +1,9 @@
 """From an address to a store."""
 
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ramify.errors import BadStore
-from ramify.model import Batch, JobId
 from ramify.stores.address import mask
 from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
@@ -64,22 +62,6 @@ def address_of(given: str | Engine | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
     return str(given.url.render_as_string(hide_password=False))
-
-
-class Adder(Protocol):
-    """What can store a batch."""
-
-    def add(self, batch: Batch) -> dict[JobId, JobId]:
-        """Store the batch, as `Store.add` does."""
-        ...
-
-
-def adder_within(store: Store, tx: object) -> Adder:
-    """Return what adds to the store in a transaction of the caller's. Raise `BadStore` where there is no such thing."""
-    within: Callable[[object], Adder] | None = getattr(store, "within", None)
-    if within is None:
-        raise BadStore("tx= needs jobs in PostgreSQL, in the database that the transaction is in")
-    return within(tx)
 
 
 def _open_redis(url: str) -> Store:

@@ -86,7 +86,7 @@ class Desk:
         self.heard = clock()
         """When the lease was last known to be renewed."""
         self.more = False
-        self.due_in: float | None = None
+        self._due: float | None = None
         self.patience = 0.0
         self._queues, self._tasks, self._units = queues, tuple(sorted(tasks.names())), units
         self._reports: list[tuple[Claim, Report, bool]] = []
@@ -118,6 +118,11 @@ class Desk:
         """Tell whether the store has not been heard of for so long that others may have our jobs."""
         return clock() - self.heard > FENCE
 
+    @property
+    def due_in(self) -> float | None:
+        """In how many seconds the next scheduled job is due, as far as was heard."""
+        return None if self._due is None else max(0.0, self._due - clock())
+
     def has_work(self) -> bool:
         """Tell whether an exchange would do something whatever there is to claim."""
         return self.more or bool(self._arrived) or self.has_outcomes()
@@ -130,7 +135,10 @@ class Desk:
         """Accept reports of runs, with whether the job was told to stop."""
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
-            if report.failure is None and not (report.spawned or report.siblings):
+            if report.kept:
+                self.more = True  # what it settled, and the room that it left
+                self.ended[done] += not (report.spawned or report.siblings)
+            elif report.failure is None and not (report.spawned or report.siblings):
                 row = claim.row
                 append(Ended(row.id, row.attempt, done, Value(report.json, report.spread)))
             else:
@@ -152,7 +160,7 @@ class Desk:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
-        self.more, self.due_in = reply.more, reply.due_in
+        self.more, self._due = reply.more, None if reply.due_in is None else clock() + reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)
         self._sort(reply.claims)

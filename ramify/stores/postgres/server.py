@@ -59,6 +59,8 @@ class Server:
             given = conninfo.conninfo_to_dict(address)
             kept: dict[str, Any] = {name: value for name, value in _KEPT_ALIVE.items() if name not in given}
             options: dict[str, Any] = {"prepare_threshold": None if pooler else 2}
+            self._plain = conninfo.make_conninfo(address, **kept)
+            self._threshold = options["prepare_threshold"]
             if not pooler:
                 ours = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
                 kept["options"] = f"{given.get('options') or ''} {ours}".strip()
@@ -110,9 +112,13 @@ class Server:
         """Replace connections that the server has closed."""
         self._pool.check()
 
-    def connect(self) -> Connection:
-        """Return a connection that the caller closes. Where there is none it is known at once, and why."""
+    def connect(self, *, plain: bool = False) -> Connection:
+        """Return a connection that the caller closes, `plain` without our settings. Where there is none it is known at
+        once, and why.
+        """
         try:
+            if plain:
+                return Connection.connect(self._plain, autocommit=True, prepare_threshold=self._threshold)
             return Connection.connect(self.conninfo, autocommit=True)
         except (psycopg.Error, OSError) as error:
             raise_translated(error, self.address)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 import psycopg
@@ -91,6 +92,7 @@ class Postgres(Engine):
     ) -> None:
         self.slice, self.schema, self.durability = slice, schema, durability
         check_name(schema)
+        self._address = address
         self._server = Server(address, durable=durability == "full", pooler=pooler)
         self._sql = statements(schema)
         self._lanes = Lanes(self._server, self._sql)
@@ -124,6 +126,17 @@ class Postgres(Engine):
 
     def _tables(self, step: Statements) -> PostgresTables:
         return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._clock)
+
+    @property
+    def url(self) -> str:
+        """The address under which another process opens this store, its password included."""
+        pooler = "transaction" if self._server.pooler else "none"
+        options = urlencode({"schema": self.schema, "durability": self.durability, "pooler": pooler})
+        return f"{self._address}{'&' if '?' in self._address else '?'}{options}"
+
+    def connect(self) -> Connection:
+        """Return a connection to the database as its other users have it; the caller closes it."""
+        return self._server.connect(plain=True)
 
     def within(self, connection: object) -> Within:
         """Return this store as seen from a transaction of the caller's, in the same database.

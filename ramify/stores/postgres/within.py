@@ -2,14 +2,14 @@
 that transaction is committed. Nothing here commits.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import psycopg
 
 from ramify.errors import BadStore, StoreDown
-from ramify.model import Batch, Grown, JobId, Outcome, Refusal, Row, SessionId
+from ramify.model import Batch, Grown, JobId, Refusal, SessionId
 from ramify.stores.engine import Engine, require_alive
 from ramify.stores.postgres.borrowed import Borrowed, BorrowedStatements
 from ramify.stores.postgres.server import Clash, raise_translated, wait_a_little
@@ -17,9 +17,9 @@ from ramify.stores.postgres.tables import PostgresTables
 from ramify.stores.postgres.transaction import Alone, Hold
 from ramify.stores.step import Step
 from ramify.stores.tables import Tables
+from ramify.stores.transactional import Decide
 
 MakeTables: TypeAlias = Callable[[Borrowed, Hold], tuple[BorrowedStatements, PostgresTables]]
-Decide: TypeAlias = Callable[[Mapping[JobId, Row]], Outcome]
 
 TRIES: Final = 10
 """How often the end of a job begins anew that others are in the way of. What the caller holds they may wait for."""
@@ -55,11 +55,6 @@ class Within(Engine):
             raise StoreDown(f"others were in the way of this transaction: {clash}; do it again") from clash
 
     def end(self, session: SessionId, job: JobId, homes: Sequence[JobId], decide: Decide) -> Refusal | None:
-        """Apply what `decide` makes of this job and of others that gain nodes, which nobody changes meanwhile.
-
-        Return why it was refused, if it was; then nothing was changed, and the transaction should be rolled back.
-        Raise `Lost` if the session is dead.
-        """
         self._require_usual_isolation("the end of a job")
         self._hold = Hold.SHARED
         for n in range(TRIES):
