@@ -12,12 +12,14 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from ramify import Ramify, group, job
 from ramify.graph.check import find_violations
+from ramify.handle import Job
 from ramify.model import ENDED
 from ramify.worker.process import children_of
 from tests.postgres.server import Server, binaries, default_version
@@ -76,10 +78,19 @@ class Branch:
             return False
         with contextlib.suppress(ProcessLookupError):
             os.kill(rng.choice(children) if rng.random() < 0.6 else worker.pid, signal.SIGKILL)
-        time.sleep(0.01)
-        if worker.poll() is not None:
-            self.workers[place] = self.start()
         return True
+
+    def replace(self) -> None:
+        """Start others for those that were killed, or that found no server when they began."""
+        self.workers = [self.start() if worker.poll() is not None else worker for worker in self.workers]
+
+    def finish(self, app: Ramify, top: Job[Any]) -> None:
+        """Wait until all has ended."""
+        deadline = time.monotonic() + PATIENCE + TRANSFERS // 10
+        while top.state not in ENDED:
+            assert time.monotonic() < deadline, app.counts()
+            self.replace()
+            app.store.wait(None, 0.5)
 
     def close(self) -> None:
         """Stop."""
@@ -122,12 +133,13 @@ def test_whatever_is_killed_no_money_comes_or_goes(own: Server, tmp_path: Path) 
                     assert look.execute("SELECT sum(balance) FROM account").fetchone() == (whole,)
                     looks += 1
                 time.sleep(rng.uniform(0.02, 0.2))
-            app.wait([top], timeout=PATIENCE)
+                branch.replace()
+            branch.finish(app, top)
             while top.state != "done":  # a job that we happened to kill three times is held for poison
                 errors = [each.error for each in app.jobs(states={"failed"}, tasks={"bank:transfer"})]
                 assert all(error is not None and error.kind == "crashed" for error in errors), errors
                 top.retry()
-                app.wait([top], timeout=PATIENCE)
+                branch.finish(app, top)
         finally:
             branch.close()
         violations = find_violations(app.store.snapshot())
