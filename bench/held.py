@@ -1,7 +1,7 @@
-"""PostgreSQL with a transaction that stays open beside the queue, as a report or a backup does: nothing is cleaned up.
+"""PostgreSQL with a transaction that stays open beside the queue, as a report or a backup does: nothing is cleaned.
 
-As many jobs flow as in an hour at 50 a second. What must not grow: the jobs that wait, how soon a job starts, what a look
-for work costs. `make bench ARGS=held`.
+As many jobs flow as in an hour at 50 a second. What must not grow: the jobs that wait, how soon a job starts, what a
+look for work costs. `make bench ARGS=held`.
 """
 
 import os
@@ -79,7 +79,8 @@ def hot(url: str) -> dict[str, dict[str, int]]:
     """Return, by table, how many updates there were, how many of them touched no index, and how many rows are dead."""
     with psycopg.connect(url) as connection:
         rows = connection.execute(
-            "SELECT relname, n_tup_upd, n_tup_hot_upd, n_dead_tup FROM pg_stat_user_tables WHERE n_tup_upd > 0 ORDER BY 1"
+            "SELECT relname, n_tup_upd, n_tup_hot_upd, n_dead_tup FROM pg_stat_user_tables "
+            "WHERE n_tup_upd > 0 ORDER BY relname"
         ).fetchall()
     return {name: {"updates": n, "hot": warm, "dead": dead} for name, n, warm, dead in rows}
 

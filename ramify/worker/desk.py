@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from typing import Final
 
 from ramify.ended import say
@@ -95,6 +96,9 @@ class Desk:
         self._arrived: list[Claim] = []
         self._doomed: list[Claim] = []
         self._unsure = False
+        self._kept = False
+        """Whether jobs have ended by themselves since the last exchange: there is room, and what they settled."""
+        self._under_way: tuple[list[Outcome], Future[Exchange]] | None = None
 
     def open(self) -> None:
         """Begin a new session."""
@@ -106,6 +110,9 @@ class Desk:
 
     def forget(self) -> None:
         """Forget the session and what it had; it was declared dead."""
+        if self._under_way is not None:
+            self._under_way[1].exception()  # waits for its end, which is nobody's business now
+            self._under_way = None
         for kept in (self.outcomes, self.lines, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
             kept.clear()
         self.results.clear()
@@ -125,7 +132,7 @@ class Desk:
 
     def has_work(self) -> bool:
         """Tell whether an exchange would do something whatever there is to claim."""
-        return self.more or bool(self._arrived) or self.has_outcomes()
+        return self.more or self._kept or bool(self._arrived) or self.has_outcomes()
 
     def has_outcomes(self) -> bool:
         """Tell whether the store has not yet taken all that happened."""
@@ -136,7 +143,7 @@ class Desk:
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
             if report.kept:
-                self.more = True  # what it settled, and the room that it left
+                self._kept = True
                 self.ended[done] += not (report.spawned or report.siblings)
             elif report.failure is None and not (report.spawned or report.siblings):
                 row = claim.row
@@ -149,14 +156,38 @@ class Desk:
 
         Jobs to run are added to `claims`, results that fill their arguments to `results`.
         """
+        outcomes = self._collect_outcomes()
+        return self._take(outcomes, self.store.exchange(self.session, outcomes, want))
+
+    def begin(self, want: Want, beside: Callable[..., Future[Exchange]]) -> None:
+        """Begin an exchange `beside` this thread; `finish` does the rest. There is one at a time."""
+        outcomes = self._collect_outcomes()
+        self._under_way = outcomes, beside(self.store.exchange, self.session, outcomes, want)
+
+    def is_exchanging(self) -> bool:
+        """Tell whether an exchange has begun that `finish` has not ended."""
+        return self._under_way is not None
+
+    def is_answered(self) -> bool:
+        """Tell whether the store has answered to the exchange that has begun."""
+        return self._under_way is not None and self._under_way[1].done()
+
+    def finish(self) -> bool:
+        """End the exchange that has begun, as `exchange` does; wait for the store if it has not answered."""
+        assert self._under_way is not None
+        (outcomes, reply), self._under_way = self._under_way, None
+        return self._take(outcomes, reply.result())
+
+    def _collect_outcomes(self) -> list[Outcome]:
         if self._unsure:
             self._reconcile()
         self._prepare()
         if self.lines:
             self.append()  # as long as the jobs are ours
-        outcomes = self.outcomes[:SLICE]
-        self._unsure = True
-        reply = self.store.exchange(self.session, outcomes, want)
+        self._unsure, self._kept = True, False
+        return self.outcomes[:SLICE]
+
+    def _take(self, outcomes: Sequence[Outcome], reply: Exchange) -> bool:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
@@ -202,6 +233,8 @@ class Desk:
 
     def close(self) -> None:
         """Report what is left and end the session."""
+        if self._under_way is not None:
+            self.finish()
         while self.has_outcomes():
             self.exchange(_NOTHING)
         self.store.leave(self.session)

@@ -237,6 +237,9 @@ class SqliteTables:
             taking[edge.after].slots.append(edge)
         return [claim for claim, _ in found]
 
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        return self.start(session, [id for _, _, id, _ in self.ready_in(lane, n)])
+
     # What can be claimed
 
     def ready_ends(self, n: int) -> list[JobId]:
