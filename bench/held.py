@@ -103,7 +103,8 @@ def flow(n: int, rate: float, held: bool) -> dict[str, object]:
                 for number in range(PARTS):
                     parts.append(part(app, server, n // PARTS, rate))
                     print(number + 1, {name: float(f"{value:.3g}") for name, value in parts[-1].items()}, flush=True)
-                assert app.counts() == {"done": n + 1}
+                while app.counts() != {"done": n + 1}:
+                    app.store.wait(None, 1.0)
             finally:
                 worker.terminate()
                 worker.wait()

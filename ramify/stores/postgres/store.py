@@ -45,6 +45,7 @@ from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.postgres import literals
 from ramify.stores.postgres.borrowed import Borrowed, BorrowedStatements
 from ramify.stores.postgres.lanes import Lanes
+from ramify.stores.postgres.low import Low
 from ramify.stores.postgres.schema import check_name, deploy
 from ramify.stores.postgres.select import count_rows, select_rows
 from ramify.stores.postgres.server import Clash, Connection, Server, key, wait_a_little
@@ -102,7 +103,7 @@ class Postgres(Engine):
         self._channels = channel(schema, "ready"), channel(schema, "ended")
         self._listener = Listener(self._server, self._channels)
         self._lifelines = Lifelines(_folder(self._server, schema))
-        self._time, self._clock = ServerTime(), clock
+        self._time, self._low, self._clock = ServerTime(), Low(), clock
         self._here = threading.local()
         self._working_off = False
         try:
@@ -127,7 +128,9 @@ class Postgres(Engine):
                 raise
 
     def _tables(self, step: Statements) -> PostgresTables:
-        return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._clock)
+        return PostgresTables(
+            step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._low, self._clock
+        )
 
     @property
     def url(self) -> str:

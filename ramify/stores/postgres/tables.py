@@ -1,5 +1,6 @@
 """The tables of the engine in SQL. A column of many values goes in as one array, so a statement's text is constant."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,8 +35,10 @@ from ramify.stores import relational as columns
 from ramify.stores.lifelines import Lifelines
 from ramify.stores.postgres import literals
 from ramify.stores.postgres.lanes import Lanes
+from ramify.stores.postgres.low import CHEAP, MANY, Low
 from ramify.stores.postgres.select import select_rows
 from ramify.stores.postgres.server import key
+from ramify.stores.postgres.statements import quote
 from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Statements
 from ramify.stores.protocol import LEASE, LOG, SLICE
@@ -66,16 +69,18 @@ class PostgresTables:
         lifelines: Lifelines,
         channels: tuple[str, str],
         server_time: ServerTime,
+        low: Low,
         clock: Callable[[], float] | None,
     ) -> None:
         self._step, self._schema, self._lanes, self._clock = step, schema, lanes, clock
-        self._lifelines, self._time = lifelines, server_time
+        self._lifelines, self._time, self._low = lifelines, server_time, low
         self._ready_channel, self._ended_channel = channels
         self._ask, self._tell, self._one = step.ask, step.tell, step.one
         # What the last look at what can be claimed showed. What others make ready meanwhile is theirs to speak of.
         self._next_due: float | None = None
         self._ready_ends: list[JobId] = []
         self._ready_lanes: list[int] = []
+        self._whole = True
 
     def now(self) -> float:
         if self._clock is not None:
@@ -215,8 +220,13 @@ class PostgresTables:
         return self._claims(ids, self._ask("claim.start", [session, self.now(), literals.names(ids)]))
 
     def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
-        claims = self._read_claims(self._ask("claim.start in", [session, self.now(), self._lanes.id(lane), n]))
+        number = self._lanes.id(lane)
+        how, place = self._from(number)
+        claims = self._read_claims(self._ask(f"claim.start in{how}", [session, self.now(), number, *place, n]))
         claims.sort(key=lambda claim: (-claim.row.priority, claim.row.tree, claim.row.id))
+        if claims:
+            first = claims[0].row
+            self._low.lanes[number] = first.priority, first.tree, first.id
         return claims
 
     def _claims(self, ids: Sequence[JobId], found: Sequence[columns.Values]) -> list[Claim]:
@@ -243,8 +253,16 @@ class PostgresTables:
         return [lanes[id] for id in self._ready_lanes]
 
     def ready_in(self, lane: Lane, n: int) -> list[Candidate]:
-        found = self._ask("claim.lane", [self._lanes.id(lane), n])
+        number = self._lanes.id(lane)
+        how, place = self._from(number)
+        found = self._ask(f"claim.lane{how}", [number, *place, n])
+        if found:
+            self._low.lanes[number] = -found[0][0], found[0][1], found[0][2]
         return [(priority, tree, id, lane) for priority, tree, id in found]
+
+    def _from(self, lane: int) -> tuple[str, Sequence[Any]]:
+        """Return the statement's suffix, and from where on to look for jobs of a lane."""
+        return ("", ()) if self._whole else (" from", self._low.lanes[lane])
 
     def running_by_lane(self) -> dict[Lane, int]:
         self._take_turn()
@@ -269,7 +287,27 @@ class PostgresTables:
             self._look()
 
     def _look(self, n: int = SLICE) -> None:
-        [(self._ready_ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready", [n])
+        low = self._low
+        self._whole = low.is_whole()
+        if self._whole:
+            began = time.monotonic()
+            [(ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready", [n])
+            if (took := time.monotonic() - began) > CHEAP and self._one(
+                "claim.dead", [f"{quote(self._schema)}.job"]
+            ) > MANY:
+                low.spare(took)
+        else:
+            lanes = low.lanes.copy()
+            places = zip(*lanes.values(), strict=True) if lanes else ((), (), ())
+            priorities, trees, ids = places
+            names, numbers = literals.names, literals.numbers
+            from_ = [numbers(lanes), numbers(priorities), names(trees), names(ids)]
+            [(ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready from", [*low.end, n, *from_, low.due])
+        self._ready_ends = [each[-26:] for each in ends]
+        if ends:
+            low.end = ends[0][:-26], ends[0][-26:]
+        if self._next_due is not None:
+            low.due = self._next_due
 
     def next_due(self) -> float | None:
         return self._next_due
@@ -387,6 +425,10 @@ class PostgresTables:
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", [n])]
+        if not orphans and self._low.wants_orphans():
+            began = time.monotonic()
+            orphans = [id for (id,) in self._ask("session.unknown orphans", [n])]
+            self._low.looked_for_orphans(time.monotonic() - began)
         found = self._ask("claim.adopt", [session, literals.names(orphans)]) if orphans else []
         self._tell("session.forget", [])
         return self._claims(orphans, found)
