@@ -19,7 +19,7 @@ from tests.postgres.server import Server, binaries
 
 PARTS = 10
 SAMPLES = 100
-"""How many jobs of each part tell when they began, and how many looks for work are timed."""
+"""How many jobs of each part tell when they began, and at how many moments looks for work are timed, ten at a time."""
 
 
 def cpu(server: Server) -> float:
@@ -38,6 +38,7 @@ def cpu(server: Server) -> float:
 
 def look(app: Ramify, session: str) -> float:
     """Return how many milliseconds it takes to look for one job; one that is found is given back."""
+    app.store.enter(Session(session, pid=os.getpid()))
     begin = time.perf_counter()
     reply = app.store.exchange(session, [], Want(1, ends=1))
     took = (time.perf_counter() - begin) * 1e3
@@ -48,7 +49,6 @@ def look(app: Ramify, session: str) -> float:
 def part(app: Ramify, server: Server, n: int, rate: float) -> dict[str, float]:
     """Enqueue `n` jobs at this rate; return what it was like."""
     session = f"look {time.time_ns()}"
-    app.store.enter(Session(session, pid=os.getpid()))
     began = time.perf_counter()
     cpu_before = cpu(server)
     sampled, looks, backlog = [], [], 0
@@ -60,7 +60,7 @@ def part(app: Ramify, server: Server, n: int, rate: float) -> dict[str, float]:
         handle = app.enqueue(tasks.now, i)
         if i % (n // SAMPLES) == 0:
             sampled.append((begin, handle))
-            looks.append(look(app, session))
+            looks += [look(app, session) for _ in range(10)]
             backlog = max(backlog, sum(app.counts(states={"ready", "running"}).values()))
     delays = [(handle.result(timeout=60) - begin) / 1e6 for begin, handle in sampled]
     app.store.leave(session)

@@ -42,6 +42,12 @@ class Low:
         """Go over everything no sooner than this look over everything allows, which took so long."""
         self._next_whole = time.monotonic() + max(PAUSE, SHARE * seconds)
 
+    def remember(self, found: str) -> int:
+        """Note where a lane begins (its number, priority, tree and id); return its number."""
+        number, priority, tree, id = found.split(" ")
+        self.lanes[int(number)] = int(priority), tree, id
+        return int(number)
+
     def wants_orphans(self) -> bool:
         """Tell whether it is time to look for jobs of sessions that nobody knows."""
         return time.monotonic() >= self._next_orphans

@@ -62,7 +62,8 @@ class Server:
             self._plain = conninfo.make_conninfo(address, **kept)
             self._threshold = options["prepare_threshold"]
             if not pooler:
-                ours = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+                settings = SETTINGS | ({} if durable else {"synchronous_commit": "off"})
+                ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
                 kept["options"] = f"{given.get('options') or ''} {ours}".strip()
             self.conninfo = conninfo.make_conninfo(address, **kept)
         except psycopg.Error as error:
@@ -138,8 +139,11 @@ class Server:
             self._pool.close()
 
 
-def begin_text(pooler: bool, mode: str = "", fast: bool = False) -> str:
-    """Return what begins a transaction, in one round trip."""
+def begin_text(pooler: bool, mode: str = "ISOLATION LEVEL READ COMMITTED", fast: bool = False) -> str:
+    """Return what begins a transaction, in one round trip.
+
+    Each statement of a step must see what others have committed by then, whatever the database's default is.
+    """
     parts = [f"BEGIN {mode}"]
     if fast:
         parts.append("SET LOCAL synchronous_commit = off")

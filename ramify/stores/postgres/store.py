@@ -117,7 +117,8 @@ class Postgres(Engine):
     @contextmanager
     def _write(self, durable: bool = True) -> Iterator[Tables]:
         with self._server.connection() as connection:
-            fast, pooler = not durable, self._server.pooler
+            pooler = self._server.pooler
+            fast = not durable or (pooler and not self._server.durable)  # without a pooler the connection knows
             step = Transaction(connection, self._sql, self._here.hold, self._lock, pooler=pooler, fast=fast)
             try:
                 yield self._tables(step)

@@ -80,7 +80,7 @@ class PostgresTables:
         self._next_due: float | None = None
         self._ready_ends: list[JobId] = []
         self._ready_lanes: list[int] = []
-        self._whole = True
+        self._spares = False
 
     def now(self) -> float:
         if self._clock is not None:
@@ -224,9 +224,6 @@ class PostgresTables:
         how, place = self._from(number)
         claims = self._read_claims(self._ask(f"claim.start in{how}", [session, self.now(), number, *place, n]))
         claims.sort(key=lambda claim: (-claim.row.priority, claim.row.tree, claim.row.id))
-        if claims:
-            first = claims[0].row
-            self._low.lanes[number] = first.priority, first.tree, first.id
         return claims
 
     def _claims(self, ids: Sequence[JobId], found: Sequence[columns.Values]) -> list[Claim]:
@@ -256,13 +253,11 @@ class PostgresTables:
         number = self._lanes.id(lane)
         how, place = self._from(number)
         found = self._ask(f"claim.lane{how}", [number, *place, n])
-        if found:
-            self._low.lanes[number] = -found[0][0], found[0][1], found[0][2]
         return [(priority, tree, id, lane) for priority, tree, id in found]
 
     def _from(self, lane: int) -> tuple[str, Sequence[Any]]:
         """Return the statement's suffix, and from where on to look for jobs of a lane."""
-        return ("", ()) if self._whole else (" from", self._low.lanes[lane])
+        return (" from", self._low.lanes[lane]) if self._spares else ("", ())
 
     def running_by_lane(self) -> dict[Lane, int]:
         self._take_turn()
@@ -288,22 +283,22 @@ class PostgresTables:
 
     def _look(self, n: int = SLICE) -> None:
         low = self._low
-        self._whole = low.is_whole()
-        if self._whole:
+        if low.is_whole():
             began = time.monotonic()
-            [(ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready", [n])
-            if (took := time.monotonic() - began) > CHEAP and self._one(
-                "claim.dead", [f"{quote(self._schema)}.job"]
-            ) > MANY:
+            [(ends, lanes, self._next_due)] = self._ask("claim.ready", [n])
+            took = time.monotonic() - began
+            self._spares = took > CHEAP and self._one("claim.dead", [f"{quote(self._schema)}.job"]) > MANY
+            if self._spares:
                 low.spare(took)
         else:
-            lanes = low.lanes.copy()
-            places = zip(*lanes.values(), strict=True) if lanes else ((), (), ())
-            priorities, trees, ids = places
+            self._spares = True
+            known = low.lanes.copy()
+            priorities, trees, ids = literals.columns(list(known.values()), 3)
             names, numbers = literals.names, literals.numbers
-            from_ = [numbers(lanes), numbers(priorities), names(trees), names(ids)]
-            [(ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready from", [*low.end, n, *from_, low.due])
+            places = [numbers(known), numbers(priorities), names(trees), names(ids)]
+            [(ends, lanes, self._next_due)] = self._ask("claim.ready from", [*low.end, n, *places, low.due])
         self._ready_ends = [each[-26:] for each in ends]
+        self._ready_lanes = [low.remember(each) for each in lanes]
         if ends:
             low.end = ends[0][:-26], ends[0][-26:]
         if self._next_due is not None:
