@@ -178,6 +178,26 @@ def test_what_is_not_ours_any_more_is_rolled_back(app: Ramify, table: str, rows:
     assert (handle.state, rows()) == ("done", [1])
 
 
+def test_only_the_newest_attempt_commits(
+    app: Ramify, table: str, rows: Rows, schema: str, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A run whose job was claimed again meanwhile, in whatever session, leaves no rows."""
+    mark = tmp_path / "mark"
+    handle = app.enqueue(tx_tasks.wait_for, table, str(mark))
+    with Ramify(app.store.url, tasks=[TASKS]) as old:  # type: ignore[attr-defined]
+        thread = threading.Thread(target=old.run_one)
+        thread.start()
+        begun(mark)
+        connection.execute(f"UPDATE {schema}.job SET attempt = attempt + 1")
+        mark.touch()
+        thread.join()
+        unseen, state = rows(), handle.state
+        run(app, "inline")
+
+    assert ([], "running") == (unseen, state)
+    assert (handle.state, rows()) == ("done", [1])
+
+
 def test_a_cancel_that_comes_first_wins(app: Ramify, table: str, rows: Rows, tmp_path: Path) -> None:
     """A job that was told to stop and is killed leaves no rows."""
     mark = tmp_path / "mark"
