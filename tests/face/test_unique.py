@@ -157,6 +157,8 @@ def test_at_most_once(app: Ramify) -> None:
     [
         (Retry(-1), "retry.times is a whole number"),
         (Retry(1, backoff=-1), "retry.backoff is at least 0"),
+        (Retry(1, backoff=(1, -1)), "retry.backoff is at least 0"),
+        (Retry(1, backoff=()), "retry.backoff is a number of seconds"),
         (Retry(1, jitter=2), "retry.jitter is a share from 0 to 1"),
         (Retry(1, on="OSError"), "retry.on lists exceptions"),  # type: ignore[arg-type]
         (Retry(1, on=OSError), "retry.on lists exceptions"),  # type: ignore[arg-type]
