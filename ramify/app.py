@@ -20,10 +20,11 @@ from ramify.graph.sketch import sketch
 from ramify.handle import Job
 from ramify.ids import is_id, make_ids
 from ramify.known import Known
-from ramify.model import ENDED, Batch, JobId, State, Verb, Which
+from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
+from ramify.stores.gather import pages
 from ramify.stores.move import move
 from ramify.stores.open import Engine, address_of, open_store
 from ramify.stores.protocol import Store
@@ -229,7 +230,13 @@ class Ramify:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
-        return move(self.store, which, Verb.PURGE)
+        purged, after = 0, None
+        while rows := self.store.jobs(which, Page(after=after)):
+            after = rows[-1].id
+            # A few trees in a step, or whoever works would wait for all of them.
+            for some in pages(rows, 100):
+                purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
+        return purged
 
     def close(self) -> None:
         """Give back what was claimed and not executed, and let go of the store."""
