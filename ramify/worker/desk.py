@@ -98,7 +98,7 @@ class Desk:
         self._unsure = False
         self._kept = False
         """Whether jobs have ended by themselves since the last exchange: there is room, and what they settled."""
-        self._under_way: tuple[list[Outcome], Future[Exchange]] | None = None
+        self._under_way: tuple[list[Outcome], Want, Future[Exchange]] | None = None
 
     def open(self) -> None:
         """Begin a new session."""
@@ -111,7 +111,7 @@ class Desk:
     def forget(self) -> None:
         """Forget the session and what it had; it was declared dead."""
         if self._under_way is not None:
-            self._under_way[1].exception()  # waits for its end, which is nobody's business now
+            self._under_way[2].exception()  # waits for its end, which is nobody's business now
             self._under_way = None
         for kept in (self.outcomes, self.lines, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
             kept.clear()
@@ -152,17 +152,17 @@ class Desk:
                 self._reports.append((claim, report, cancelled))
 
     def exchange(self, want: Want) -> bool:
-        """Report all there is and claim; return whether the store had something for us.
+        """Report all there is and claim; return whether the store may have more for us than it gave.
 
         Jobs to run are added to `claims`, results that fill their arguments to `results`.
         """
         outcomes = self._collect_outcomes()
-        return self._take(outcomes, self.store.exchange(self.session, outcomes, want))
+        return self._take(outcomes, want, self.store.exchange(self.session, outcomes, want))
 
     def begin(self, want: Want, beside: Callable[..., Future[Exchange]]) -> None:
         """Begin an exchange `beside` this thread; `finish` does the rest. There is one at a time."""
         outcomes = self._collect_outcomes()
-        self._under_way = outcomes, beside(self.store.exchange, self.session, outcomes, want)
+        self._under_way = outcomes, want, beside(self.store.exchange, self.session, outcomes, want)
 
     def is_exchanging(self) -> bool:
         """Tell whether an exchange has begun that `finish` has not ended."""
@@ -170,13 +170,13 @@ class Desk:
 
     def is_answered(self) -> bool:
         """Tell whether the store has answered to the exchange that has begun."""
-        return self._under_way is not None and self._under_way[1].done()
+        return self._under_way is not None and self._under_way[2].done()
 
     def finish(self) -> bool:
         """End the exchange that has begun, as `exchange` does; wait for the store if it has not answered."""
         assert self._under_way is not None
-        (outcomes, reply), self._under_way = self._under_way, None
-        return self._take(outcomes, reply.result())
+        (outcomes, want, reply), self._under_way = self._under_way, None
+        return self._take(outcomes, want, reply.result())
 
     def _collect_outcomes(self) -> list[Outcome]:
         if self._unsure:
@@ -187,7 +187,7 @@ class Desk:
         self._unsure, self._kept = True, False
         return self.outcomes[:SLICE]
 
-    def _take(self, outcomes: Sequence[Outcome], reply: Exchange) -> bool:
+    def _take(self, outcomes: Sequence[Outcome], want: Want, reply: Exchange) -> bool:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
@@ -197,7 +197,7 @@ class Desk:
         self._sort(reply.claims)
         self._fill()
         self._arrange()
-        return bool(reply.claims or reply.more)
+        return reply.more or len(reply.claims) >= want.n > 0
 
     def beat(self, progress: Sequence[Progress]) -> None:
         """Renew the session's lease; end trees whose time has passed."""

@@ -154,8 +154,11 @@ class Worker:
             self._keep_lease()
             if self._crontab.due_in() == 0.0 and not self._stops:
                 self._crontab.tick()
-            claimed = self._exchange()
-            if not (claimed or self._has_more_work() or self._finished()):
+            self._exchange()
+            if not self._has_more_work():
+                self._crew.collect()  # or what was said meanwhile would end the sleep at once, with nothing to tell
+                self._hand_over()
+            if not (self._has_more_work() or self._finished()):
                 self._sleep()
             self._pauses = 0
         except StoreDown as error:
@@ -184,19 +187,19 @@ class Worker:
             for outcome in outcomes:
                 desk.add(outcome)
 
-    def _exchange(self) -> bool:
-        """Exchange outcomes for claims if there is a reason to; return whether there is more to do at once."""
-        desk, crew, now = self._desk, self._crew, monotonic()
-        if desk.is_answered():
-            return self._take(desk.finish(), now)
-        if not desk.is_exchanging() and (desk.has_work() or self._next_poll <= now):
-            self._wanted = self._want(*self._room())
-            self._next_poll = math.inf
-            if not (self._store.elsewhere and crew.busy() and len(desk.outcomes) >= MANY):
-                return self._take(desk.exchange(self._wanted), now)
-            desk.begin(self._wanted, self._beside)
+    def _exchange(self) -> None:
+        """Exchange outcomes for claims if there is a reason to, and send out what there is."""
+        desk, crew = self._desk, self._crew
+        answered = desk.is_answered()
+        if answered:
+            self._take(desk.finish())
+        if not desk.is_exchanging():
+            if self._store.elsewhere and crew.busy() and len(desk.outcomes) >= MANY:
+                desk.begin(self._ask(), self._beside)  # first: sending out takes about as long as the store does
+            elif not answered and (desk.has_work() or self._next_poll <= monotonic()):
+                self._take(desk.exchange(self._ask()))
         crew.dispatch()
-        return False
+        self._hand_over()
 
     def _beside(self, call: Callable[..., Exchange], *arguments: object) -> Future[Exchange]:
         """Make a call in the second thread; a sleep ends with it."""
@@ -208,11 +211,10 @@ class Worker:
         """Tell whether another turn at once would do something."""
         return self._desk.is_answered() if self._desk.is_exchanging() else self._desk.has_work()
 
-    def _take(self, more: bool, now: float) -> bool:
-        """Take what an exchange brought; return whether there is more to do at once."""
-        desk, crew, want = self._desk, self._crew, self._wanted
-        partial = want.tasks is not self._known
-        self._idle = not (more or desk.claims or partial) and want.n > 0
+    def _take(self, more: bool) -> None:
+        """Take what an exchange brought, and set when to look again."""
+        desk, crew, partial = self._desk, self._crew, self._wanted.tasks is not self._known
+        self._idle = not (more or desk.claims or partial) and self._wanted.n > 0
         # Where there is one coroutine there may be a hundred, and they could all begin.
         self._awaiting = any(claim.row.lane.task in self._coroutines for claim in desk.claims)
         if desk.claims:
@@ -223,14 +225,17 @@ class Worker:
             desk.cancels.clear()
         if self._stops:
             crew.give_back()
-        crew.dispatch()
-        self._hand_over()
         functions, coroutines = self._room()
-        again = bool(more and functions) or bool(partial and functions) or bool(self._awaiting and coroutines)
+        again = bool((more or partial) and functions) or bool(self._awaiting and coroutines)
         due_in = math.inf if desk.due_in is None else max(0.005, desk.due_in)
         pause = 0.0 if again else min(POLL * (0.5 + random.random()), due_in)
-        self._next_poll = min(self._next_poll, now + pause)  # a hint may have come meanwhile
-        return again
+        self._next_poll = min(self._next_poll, monotonic() + pause)  # a hint may have come meanwhile
+
+    def _ask(self) -> Want:
+        """Return what to ask the store for now."""
+        self._wanted = self._want(*self._room())
+        self._next_poll = math.inf
+        return self._wanted
 
     def _room(self) -> tuple[int, int]:
         """Return how many more functions and coroutines this worker takes."""

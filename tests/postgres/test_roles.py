@@ -9,7 +9,9 @@ import pytest
 
 from ramify import Ramify, job
 from ramify.errors import BadStore
+from ramify.model import Verb, Which
 from ramify.node import Ref
+from ramify.stores.move import move
 from tests.postgres.server import Server
 from tests.postgres.sql_tasks import double
 
@@ -45,7 +47,7 @@ def test_submit_adds_jobs_and_reads_nothing(roles: dict[str, str], schema: str) 
             first.cancel,
             app.run_until_empty,
             app.deploy,
-            lambda: app.purge(older_than=0),
+            lambda: move(app.store, Which(ids=(first.id,)), Verb.PURGE),
         ):
             with pytest.raises(BadStore, match=r"permission denied.*docs/postgres\.md"):
                 forbidden()

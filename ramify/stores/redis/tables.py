@@ -367,6 +367,7 @@ class RedisTables(Lists):
         for id in dead - kept:
             self.transaction.remove("dead", id)
             self.transaction.put("session", id, None)
+            self.transaction.put("traded", id, None)
         return self._claims(taken)
 
 
