@@ -77,6 +77,24 @@ def test_read_sees_everything_and_changes_nothing(roles: dict[str, str], schema:
                 forbidden()
 
 
+def test_worker_ends_jobs_in_transactions_of_their_own(
+    roles: dict[str, str], schema: str, connection: psycopg.Connection
+) -> None:
+    """A task with `tx=True` may do what its worker's role may, and no more."""
+    connection.execute(
+        f"CREATE TABLE {schema}.mine (n int); CREATE TABLE {schema}.secret (n int);"
+        f"GRANT INSERT ON {schema}.mine TO {schema}worker"
+    )
+    with Ramify(roles["worker"], tasks=["tests.postgres.tx_tasks"]) as app:
+        mine = app.enqueue("tests.postgres.tx_tasks:keep", f"{schema}.mine", 1)
+        secret = app.enqueue("tests.postgres.tx_tasks:keep", f"{schema}.secret", 1)
+        app.worker(children=1, burst=True).run()
+
+        assert ("done", "failed") == (mine.state, secret.state)
+        assert "permission denied for table secret" in str(secret.error)
+    assert connection.execute(f"SELECT n FROM {schema}.mine").fetchall() == [(1,)]
+
+
 def test_worker_runs_jobs_and_manages_nothing(roles: dict[str, str], schema: str) -> None:
     """Jobs run, are cancelled and retried; the schema and the tasks in it are the owner's."""
     with Ramify(roles["worker"], tasks=[TASKS]) as app:

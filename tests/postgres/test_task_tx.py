@@ -252,6 +252,17 @@ def test_other_stores_say_so_at_the_door(kind: str, tmp_path: Path) -> None:
         assert list(app.jobs()) == []
 
 
+def test_behind_a_pooler_nothing_of_the_connection_is_relied_on(
+    app: Ramify, table: str, rows: Rows, database: Server, schema: str
+) -> None:
+    """With `pooler=transaction` rows and outcome go together, too."""
+    with Ramify(database.url(schema=schema, pooler="transaction"), tasks=[TASKS]) as other:
+        handle = other.enqueue(group(*[job(tx_tasks.keep, table, n) for n in range(5)]))
+        run(other, "forked")
+
+        assert (handle.result(timeout=5), rows()) == ([0, 2, 4, 6, 8], [0, 1, 2, 3, 4])
+
+
 def test_mistakes_in_the_option_are_named() -> None:
     """Coroutines, and what is no yes or no."""
     with pytest.raises(BadTask, match="plain functions"):
