@@ -24,6 +24,9 @@ from ramify.worker.trouble import explain, names_of
 LOST: Final = "crashed"
 """The kind of a failure that is no fault of the job's: the run came to nothing, and there is another one."""
 
+CLASHES: Final = {"psycopg.errors.DeadlockDetected", "psycopg.errors.SerializationFailure"}
+"""Errors after which the same transaction may succeed."""
+
 ABORTED: Final = (
     "an error in its transaction was caught, and PostgreSQL takes nothing more after one; "
     "put `with current().tx.transaction():` around what may fail"
@@ -87,10 +90,9 @@ class Database:
                 report.failure = replace(report.failure, kind=LOST)
         elif report.failure is None:
             self._commit(call, report, connection, block)
-        elif connection.broken:
-            report.failure = replace(report.failure, kind=LOST)
-            self._close()
         else:
+            if connection.broken or not CLASHES.isdisjoint(report.names):
+                report.failure = replace(report.failure, kind=LOST)
             self._roll_back(connection, block)
 
     def _commit(
@@ -108,7 +110,9 @@ class Database:
         except (Lost, StoreDown) as error:
             failure, names = explain(error, LOST), []
         except (psycopg.Error, RamifyError) as error:  # a constraint that is checked at the end, a mistake in a node
-            failure, names = explain(error, LOST if connection.broken else "error"), names_of(error)
+            names = names_of(error)
+            again = connection.broken or not CLASHES.isdisjoint(names)
+            failure = explain(error, LOST if again else "error")
         self._close()
         report.failure, report.names, report.spawned, report.siblings = failure, names, None, None
 

@@ -121,6 +121,17 @@ def test_a_lost_connection_is_no_fault_of_the_jobs(
     assert (handle.state, rows(), row.tries, row.losses) == ("done", [1], 0, 1)
 
 
+@each_way
+def test_a_deadlock_is_no_fault_of_the_jobs(app: Ramify, table: str, rows: Rows, how: str) -> None:
+    """A transaction that others were in the way of is made again, uncharged."""
+    handle = app.enqueue(tx_tasks.clash, table)
+
+    run(app, how)
+
+    row = app.store.jobs(Which())[0]
+    assert (handle.state, rows(), row.tries, row.losses) == ("done", [1], 0, 2)
+
+
 @pytest.mark.parametrize("how", ["inline", "forked"])
 def test_mistakes_are_named(app: Ramify, table: str, rows: Rows, how: str) -> None:
     """Who commits himself, goes on after an error, or asks for another isolation is told what to do instead."""

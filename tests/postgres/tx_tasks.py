@@ -72,6 +72,15 @@ def lose(table: str, mark: str) -> None:
 
 
 @task(tx=True)
+def clash(table: str) -> None:
+    """Write a row, and meet a deadlock, twice."""
+    put(table, 1)
+    if current().attempt <= 2:
+        code = ("40P01", "40001")[current().attempt - 1]
+        current().tx.execute(f"DO $$ BEGIN RAISE 'clash' USING ERRCODE = '{code}'; END $$")
+
+
+@task(tx=True)
 def commit(table: str) -> None:
     """Try to commit."""
     put(table, 1)
