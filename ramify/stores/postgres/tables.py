@@ -193,17 +193,21 @@ class PostgresTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
-        outcomes = sorted(outcomes, key=lambda outcome: outcome.job)
-        values = [outcome.value for outcome in outcomes]
-        given = [
-            literals.names([outcome.job for outcome in outcomes]),
-            literals.names([outcome.state.value for outcome in outcomes]),
-            literals.numbers([outcome.attempt for outcome in outcomes]),
-            literals.blobs([None if value is None else value.json for value in values]),
-            literals.numbers([value is not None and value.spread for value in values]),
-            literals.texts([columns.failure_text(outcome.failure) for outcome in outcomes]),
-        ]
-        return [id for (id,) in self._ask("end.end", [self.now(), *given, session])]
+        alike: dict[tuple[State, int], list[Ended]] = {}
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.job):
+            alike.setdefault((outcome.state, outcome.attempt), []).append(outcome)
+        now = self.now()
+        found: list[tuple[JobId]] = []
+        for (state, attempt), these in alike.items():
+            ids = literals.names([outcome.job for outcome in these])
+            values = [outcome.value for outcome in these]
+            left = [
+                literals.blobs([None if value is None else value.json for value in values]),
+                literals.numbers([value is not None and value.spread for value in values]),
+                literals.texts([columns.failure_text(outcome.failure) for outcome in these]),
+            ]
+            found += self._ask("end.end", [state.value, now, ids, session, attempt, ids, *left, len(these)])
+        return [id for (id,) in found]
 
     def settle(self, ended: Mapping[JobId, State], most: int) -> list[JobId] | None:
         return self._settle(ended, FIRST, LAST, most)
