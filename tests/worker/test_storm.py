@@ -213,6 +213,8 @@ class Crowd:
         [kind] = rng.choices(["child", "supervisor", "host", "store"], [60, 24, 12, STORE])
         self.kinds[kind] += 1
         if kind == "store":
+            # Who finds no store as he begins ends at once, and says so; who has begun waits for it.
+            until(lambda: all(children_of(worker.pid) for worker in self.workers))
             self.ground.strike(rng)
         elif kind == "child":
             self._kill(rng.choice(children))
