@@ -101,7 +101,7 @@ class Job(Ref[T_co], Generic[T_co]):
         self._execute()
 
     def log(self, after: int = 0) -> list[Line]:
-        """Return what the job said so far, beyond line number `after`: what its commands printed, line by line.
+        """Return what the job said so far, beyond line number `after`: what it and its commands printed and logged.
 
         Of a long log the newest lines are kept; `number` tells what is missing.
         """

@@ -149,12 +149,13 @@ def start(directory: Path, name: str, tasks: Tasks, fresh: bool) -> Hand:
     """Start a child: a fork of this process, or a `fresh` Python that imports the tasks itself."""
     end = SupervisorEnd(directory, name)
     if fresh:
-        inbox, outbox = end.keeps()
-        process = spawn([str(inbox), str(outbox), str(end.board_path), *tasks.modules], [inbox, outbox])
+        inbox, outbox, *output = end.keeps()
+        arguments = [str(inbox), str(outbox), ",".join(map(str, output)), str(end.board_path), *tasks.modules]
+        process = spawn(arguments, end.keeps())
     else:
 
         def serve() -> None:
-            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory).serve()
+            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory, end.output).serve()
 
         process = fork(serve, end.keeps())
     end.started()

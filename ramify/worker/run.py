@@ -17,14 +17,16 @@ from msgspec import Struct
 
 from ramify import context, project
 from ramify.codec import annotations, decode, encode_result, restore
-from ramify.command import Keeper, Lines
+from ramify.command import Keeper
 from ramify.context import Context
 from ramify.errors import BadArguments, BadTask
 from ramify.graph.sketch import Path as SlotPath
 from ramify.graph.sketch import sketch
+from ramify.lines import Lines
 from ramify.model import Value
 from ramify.tasks import Tasks
 from ramify.worker.call import Call, Report
+from ramify.worker.output import Output
 from ramify.worker.trouble import explain, names_of
 
 PLAN: Final = "ramify:plan"
@@ -53,8 +55,12 @@ class Runner:
         say: Callable[[int, Lines], None] = lambda number, lines: None,
         keeper: Keeper | None = None,
         directory: Path | None = None,
+        output: Output | None = None,
     ) -> None:
         self._tasks = tasks
+        self._output = output or Output()
+        self._running: Context | None = None
+        self._together: set[Context] = set()
         self._is_cancelled, self._advance, self._say = is_cancelled, advance, say
         self._keeper, self._directory = keeper, directory
         self._prepared: dict[str, Prepared] = {}
@@ -75,6 +81,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001 -- types of the user's own may raise whatever they like
             return _refused(report, error)
         pid = os.getpid()
+        self._running = job
+        self._output.begin(job)
         try:
             with context.entered(job):
                 value = prepared.function(*args, **kwargs)
@@ -86,9 +94,16 @@ class Runner:
         else:
             _check_pid(pid)
             self._finish(report, call, job, value)
+        self._output.end()
         job.close()
         report.seconds = monotonic() - started
         return report
+
+    def tell(self) -> None:
+        """Hand on what the running jobs said, now and then."""
+        for job in (self._running, *self._together):
+            if job is not None:
+                job.tell()
 
     def start(
         self, call: Call
@@ -101,6 +116,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001 -- types of the user's own may raise whatever they like
             return _refused(report, error)
 
+        self._together.add(job)
+
         async def run() -> object:
             with context.entered(job):
                 return await prepared.function(*args, **kwargs)
@@ -112,6 +129,7 @@ class Runner:
                 _failed(report, error, prepared, args, kwargs)
             else:
                 self._finish(report, call, job, task.result())
+            self._together.discard(job)
             job.close()
             report.seconds = monotonic() - started
             return report
