@@ -4,10 +4,11 @@ Nothing here knows a store or another process; what becomes of the job is decide
 """
 
 import asyncio
+import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from types import CoroutineType
@@ -15,15 +16,17 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from ramify import context, project
+from ramify import context, proc, project
 from ramify.codec import annotations, decode, encode_result, restore
 from ramify.command import Keeper
 from ramify.context import Context
+from ramify.create import create
 from ramify.errors import BadArguments, BadTask
+from ramify.graph.sketch import Flat, sketch
 from ramify.graph.sketch import Path as SlotPath
-from ramify.graph.sketch import sketch
 from ramify.lines import Lines
 from ramify.model import Value
+from ramify.node import AnyNode
 from ramify.tasks import Tasks
 from ramify.worker.call import Call, Report
 from ramify.worker.output import Output
@@ -34,7 +37,9 @@ PLAN: Final = "ramify:plan"
 
 
 class Prepared(Struct, gc=False):
-    """A function with what must be known of it for each call. `named` includes the positional ones."""
+    """A function with what must be known of it for each call. `named` includes the positional ones; `task` is the
+    function, or the class that it makes an object of.
+    """
 
     function: Callable[..., Any]
     awaits: bool
@@ -42,6 +47,7 @@ class Prepared(Struct, gc=False):
     more: Any
     named: dict[str, Any]
     other: Any
+    task: Callable[..., Any]
 
 
 class Runner:
@@ -177,9 +183,9 @@ class Runner:
                 siblings = [*siblings, *project.read_added(value["addJobs"])]
                 value = value.get("result")
             if job.spawned:
-                report.spawned = sketch(job.spawned)
+                report.spawned = _sketch(job.spawned)
             if siblings:
-                report.siblings = sketch(siblings)
+                report.siblings = _sketch(siblings)
             if value is not None:
                 stored = encode_result(value)
                 report.json, report.spread = stored.json, stored.spread
@@ -190,9 +196,9 @@ class Runner:
 
 def prepare(function: Callable[..., Any]) -> Prepared:
     """Return the function with the types of its parameters; `Any` stands for whatever may come."""
-    awaits = inspect.iscoroutinefunction(function)
     hints = annotations(function)
-    prepared = Prepared(function, awaits, [], Any, {}, Any)
+    called = functools.partial(proc.run, function) if proc.is_proc(function) else function
+    prepared = Prepared(called, proc.awaits(function), [], Any, {}, Any, function)
     if not hints:
         return prepared
     for name, parameter in inspect.signature(function).parameters.items():
@@ -209,6 +215,13 @@ def prepare(function: Callable[..., Any]) -> Prepared:
     if all(wanted is Any for wanted in prepared.positional):
         prepared.positional = []
     return prepared
+
+
+def _sketch(nodes: Sequence[AnyNode]) -> list[Flat]:
+    flats = sketch(nodes)
+    for each in create(flats):
+        each.post_create()
+    return flats
 
 
 def _plan(document: dict[str, Any]) -> None:
@@ -253,7 +266,7 @@ def _failed(
     report: Report, error: BaseException, prepared: Prepared, args: list[Any], kwargs: Mapping[str, Any]
 ) -> None:
     kind = "error"
-    if type(error) is TypeError and not _fits(prepared.function, args, kwargs):
+    if type(error) is TypeError and not _fits(prepared.task, args, kwargs):
         kind = "arguments"
     report.failure = explain(error, kind)
     report.names = names_of(error)
