@@ -21,6 +21,7 @@ from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
 from ramify.stores.move import move
+from ramify.stores.progress import read_progress
 from ramify.stores.protocol import Store
 from ramify.stores.read import name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for
 
@@ -54,8 +55,12 @@ class Job(Ref[T_co], Generic[T_co]):
 
     @property
     def progress(self) -> int | None:
-        """How far the job says it is, in percent; None if it does not say."""
-        return self._result().percent
+        """How far the job is, in percent; None if nothing tells.
+
+        A job by itself is as far as it says. With jobs under it, all that have ended count, and what runs as it says;
+        so this goes back when jobs are added.
+        """
+        return read_progress(self._store, self._row())
 
     @property
     def status(self) -> str | None:

@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -88,6 +88,17 @@ class Disk:
             return os.fstat(file).st_mtime
         finally:
             os.close(file)
+
+    def fill(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Write small new files in a directory; those that are there stay as they are."""
+        with self._opened(name) as folder:
+            for last, text in files.items():
+                with suppress(FileExistsError):
+                    file = os.open(last, _MAKE, 0o666, dir_fd=folder)
+                    try:
+                        os.write(file, text)
+                    finally:
+                        os.close(file)
 
     def change(self, name: str, text: bytes) -> None:
         """Overwrite the beginning of a plain file. Raise `FileNotFoundError` if there is none."""

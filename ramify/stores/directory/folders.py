@@ -4,6 +4,7 @@ A tree appears by one rename. Each change of state is shown by who made it; if t
 the next checkpoint, or whoever changes the job again.
 """
 
+import math
 import os
 import stat
 import time
@@ -36,13 +37,17 @@ class Folders:
         self._disk, self._replica = disk, replica
         self._lengths: dict[JobId, int] = {}
 
-    def show(self, jobs: Sequence[JobId], missing: bool = True) -> None:
-        """Bring the directories of these jobs up to date; leave those that are `missing` to later, if so asked.
+    def show(self, jobs: Sequence[JobId], missing: bool = True, until: float = math.inf) -> None:
+        """Bring the directories of these jobs up to date; leave those that are `missing` to later, if so asked, and
+        those for which there is no time.
 
         To make a directory may take a hundred times as long as to change a file.
         """
         made: set[JobId] = set()
         for row in sorted(self._replica.rows(jobs), key=lambda row: row.id, reverse=True):  # those above come first
+            if time.monotonic() > until:
+                self._replica.put_back(row.id)
+                continue
             path = self._replica.folder(row.id)
             if path is None or row.id in made:
                 continue
@@ -125,11 +130,9 @@ class Folders:
             "priority": row.priority, "arguments": msgspec.Raw(found[0]) if found else None,
         }  # fmt: skip
         known = {name: value for name, value in about.items() if value is not None}
-        with suppress(FileExistsError):
-            self._disk.make(f"{path}/job.json", msgspec.json.format(msgspec.json.encode(known)) + b"\n")
-            if row.label is not None:
-                self._disk.make(f"{path}/label", f"{row.label}\n".encode())
-            self._disk.make(f"{path}/state", _state(row))
+        label = {} if row.label is None else {"label": f"{row.label}\n".encode()}
+        files = {"job.json": msgspec.json.format(msgspec.json.encode(known)) + b"\n"}
+        self._disk.fill(path, {**files, **label, "state": _state(row)})
 
     def _show_end(self, path: str, row: Row) -> None:
         values = self._replica.aside.execute(SQL["end.read"], (f'["{row.id}"]',)).fetchone()
@@ -137,11 +140,10 @@ class Folders:
         if row.attempt > 1:
             self._disk.remove(f"{path}/result.json")
             self._disk.remove(f"{path}/error.json")
-        with suppress(FileExistsError):
-            if result.failure is not None:
-                self._disk.make(f"{path}/error.json", msgspec.json.format(msgspec.json.encode(result.failure)) + b"\n")
-            elif result.value is not None:
-                self._disk.make(f"{path}/result.json", result.value.json + b"\n")
+        if result.failure is not None:
+            self._disk.fill(path, {"error.json": msgspec.json.format(msgspec.json.encode(result.failure)) + b"\n"})
+        elif result.value is not None:
+            self._disk.fill(path, {"result.json": result.value.json + b"\n"})
 
     # What jobs say
 

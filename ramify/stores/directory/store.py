@@ -210,7 +210,7 @@ class Directory(Sqlite):
 
     def _show_until(self, until: float, old: bool = False) -> None:
         while time.monotonic() < until and (changed := self._replica.take_changed(SHOWN, old)):
-            self._folders.show(changed, missing=old)
+            self._folders.show(changed, missing=old, until=until)
 
     # What is not a step over tables
 
