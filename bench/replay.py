@@ -1,4 +1,4 @@
-"""The bare loop: the very file operations of a drain, done again with nothing around them, with two children over pipes.
+"""The bare loop: the file operations of a drain, done again with nothing around them, with two children over pipes.
 
 First a worker drains a queue in a directory, and each call that it makes of the file system is noted. Then the same
 is done to a copy of the queue as it was before: the same calls in the same order, by names, with the same bytes and the
