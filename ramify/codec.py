@@ -85,7 +85,7 @@ def decode(text: bytes) -> Any:
     """Return the plain value that `text` (JSON) holds. Raise `BadValue` if it is none, which only a forger stores."""
     try:
         return _decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadValue(f"what is stored is not JSON: {error}") from error
 
 

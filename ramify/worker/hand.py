@@ -3,7 +3,6 @@
 from pathlib import Path
 from time import monotonic
 
-import msgspec
 from msgspec import Struct
 
 from ramify.model import Claim, Failure, JobId, Value
@@ -83,7 +82,7 @@ class Hand:
                     reports.append((flight, message))
                 elif message.number in self.flights:
                     advances.append((self.flights[message.number], message))
-        except (msgspec.MsgspecError, KeyError):
+        except (ValueError, KeyError):
             self.process.kill()
         self.proven = self.proven or bool(reports)
         return reports

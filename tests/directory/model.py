@@ -154,7 +154,9 @@ class Model:
         elif process.phase == "made":
             yield from self._link(state, place, process)
         elif process.phase == "doubts":
-            ours = isinstance(slot, Record) and slot.token == self._token(process)
+            # A record that was pruned meanwhile is known by the time at which its own file last changed.
+            pruned = slot == STONE and self.broken != "guessing"
+            ours = pruned or (isinstance(slot, Record) and slot.token == self._token(process))
             ours = ours and self.broken != "trusting"
             yield _with(state, place, process._replace(phase="linked")) if ours else _lost(state, place, process)
         elif process.phase == "linked":

@@ -37,14 +37,18 @@ BROKEN = {
     "names": ("what a caller was told of is lost", NOTHING._replace(cuts=1, adds=1)),
     "freed": ("two who read the same records", NOTHING._replace(checkpoints=2, adds=1)),
     "trusting": ("something was added twice", NOTHING._replace(lies=1, adds=1)),
+    "guessing": (
+        "something was added twice",
+        NOTHING._replace(lies=1, adds=1, checkpoints=2),
+    ),
     "request": ("a document became two jobs", NOTHING),
     "fence": ("that was not running", NOTHING._replace(burials=1)),
     "stale": ("two who read the same records", NOTHING),
 }
 """What each slip leads to, and the trouble in which it shows: a link that takes the place of another; records that
 count whomever they follow; not waiting for what a step builds on, or for its name; names that are free again; a link
-that is believed to have failed; a document without its request; an end that counts for whoever reports it; a step that
-takes the next free number without reading.
+that is believed to have failed, or so only if it was pruned before one could look; a document without its request; an
+end that counts for whoever reports it; a step that takes the next free number without reading.
 """
 
 

@@ -174,6 +174,8 @@ def test_odd_documents_are_put_aside(path: Path) -> None:
         store.enter(session("s"))
         inbox = path / "inbox"
         (inbox / "list.json").write_text("[]")
+        (inbox / "no text.json").write_bytes(b'{"func": "\xff"}')
+        (inbox / "deep.json").write_text('{"jobs": ' + "[" * 100_000)
         (inbox / "large.json").write_text(json.dumps({"label": "x" * (1 << 20)}))
         (inbox / "link.json").symlink_to("/etc/passwd")
         os.mkfifo(inbox / "pipe.json")
@@ -184,7 +186,8 @@ def test_odd_documents_are_put_aside(path: Path) -> None:
 
         assert [entry.name for entry in inbox.iterdir()] == ["note.txt"]
         refused = {file.name for file in (path / "refused").iterdir() if file.name.endswith(".why")}
-        assert refused == {"list.json.why", "large.json.why", "link.json.why", "pipe.json.why", "folder.json.why"}
+        odd = {"no text.json.why", "deep.json.why"}
+        assert refused == odd | {"list.json.why", "large.json.why", "link.json.why", "pipe.json.why", "folder.json.why"}
         assert store.counts(Which(), "task") == {"ramify:plan": 1}
 
 

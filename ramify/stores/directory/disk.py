@@ -4,6 +4,7 @@ Names are relative to the queue's directory, which is held open: no link leads o
 that a network file system repeats may report an error though the first one did what it should; whoever calls looks.
 """
 
+import errno
 import math
 import os
 import stat
@@ -196,12 +197,16 @@ class Disk:
     def _at(self, name: str) -> Iterator[tuple[int, str]]:
         """Open the directory that a name stands in, step by step, through real directories only."""
         above, _, last = name.rpartition("/")
+        if last == "..":
+            above = f"{above}/.."
         with self._opened(above) as folder:
             yield folder, last
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
         steps = name.split("/") if name not in ("", ".") else []
+        if ".." in steps:  # only a forger writes such names
+            raise OSError(errno.ELOOP, "it leads out of the queue", name)
         folder = self._kept.get(steps[0]) if steps else self._root
         if folder is None:
             made = os.open(steps[0], _FOLDER, dir_fd=self._root)
