@@ -10,9 +10,10 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from ramify import project
-from ramify.build import Given, group, job, spread
+from ramify.build import Given, fan_out, group, job
 from ramify.completed import Completed
 from ramify.create import create
+from ramify.declared import Declaration
 from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
 from ramify.graph.plan import plan
@@ -94,7 +95,7 @@ class Ramify:
 
         Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue` naming the mistake and where it is.
         """
-        node = self._spread(_read(what, args, kwargs))
+        node = _read(what, args, kwargs, self._known.find)
         flats = sketch([node])
         self._known.prepare(flats)
         procs = create(flats)
@@ -160,11 +161,13 @@ class Ramify:
         grace: float | None = None,
         burst: bool | None = None,
         units: int | None = None,
+        limit: int | None = None,
     ) -> "Worker":
         """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left.
 
         What is not said here is as the settings say: by default a process for each CPU, and the queue `default`.
-        `units` are those of this host: the jobs that all its workers run together take no more.
+        `units` are those of this host: the jobs that all its workers run together take no more. `limit` is how many
+        jobs this worker runs at once, where coroutines would be a hundred a child.
         """
         from ramify.worker.loop import Worker
 
@@ -178,6 +181,7 @@ class Ramify:
             grace=settings.grace if grace is None else grace,
             burst=settings.burst if burst is None else burst,
             units=settings.units if units is None else units,
+            limit=settings.limit if limit is None else limit,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",), *, units: int | None = None) -> bool:
@@ -256,30 +260,6 @@ class Ramify:
 
         await asyncio.to_thread(self.close)
 
-    def _spread(self, node: AnyNode) -> AnyNode:
-        """Return the jobs of one whose function is not here, if an argument is "ALL" and its task was so deployed."""
-        if node.task is None or node.function is not None or node.children:
-            return node
-        task = self._known.find(node.task)
-        if task is None or not task.fan_out:
-            return node
-        names, kwargs = [parameter.name for parameter in task.parameters], dict(node.kwargs or {})
-        picks = spread(task.fan_out, task.parameters, {**dict(zip(names, node.args, strict=False)), **kwargs})
-        if picks == [{}]:
-            return node
-        return group(
-            *(
-                Node[Any](
-                    node.task,
-                    tuple(picked.get(at, value) for at, value in zip(names, node.args, strict=False)),
-                    {name: picked.get(name, value) for name, value in kwargs.items()},
-                    (),
-                    node.how,
-                )
-                for picked in picks
-            )
-        )
-
     def _refuse_main(self, batch: Batch) -> None:
         """Refuse functions of the script itself unless it runs its jobs: for a worker `__main__` is another module."""
         if "__main__" in self.tasks.modules:
@@ -292,16 +272,21 @@ class Ramify:
                 )
 
 
-def _read(what: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AnyNode:
+def _read(
+    what: object, args: tuple[Any, ...], kwargs: dict[str, Any], find: Callable[[str], Declaration | None]
+) -> AnyNode:
     if isinstance(what, list | tuple):
         raise BadNode("a list is not one job: enqueue group(*nodes), or each node for itself")
     if isinstance(what, Node | Mapping):
         if args or kwargs.keys() - {"request", "tx"}:
             raise BadNode(f"arguments go with a function; {what!r:.80} has its own")
-        return what if isinstance(what, Node) else project.read(what)
-    if isinstance(what, str) or callable(what):
-        return job(what, *args, **kwargs)
-    raise BadNode(f"{what!r:.80} is not work; give a function, 'module:function', a node or a project dictionary")
+        return what if isinstance(what, Node) else project.read(what, find)
+    if not (isinstance(what, str) or callable(what)):
+        raise BadNode(f"{what!r:.80} is not work; give a function, 'module:function', a node or a project dictionary")
+    node = job(what, *args, **kwargs)
+    task = None if node.function or node.children or not node.task else find(node.task)
+    nodes = fan_out(node, task.fan_out, task.parameters) if task and task.fan_out else [node]
+    return node if nodes == [node] else group(*nodes)
 
 
 def _select(

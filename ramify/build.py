@@ -5,17 +5,18 @@ argument is a value, or the node or job that will return one of that type.
 """
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from ramify.command import check
 from ramify.declared import Parameter
-from ramify.errors import BadArguments, BadNode, BadTask
+from ramify.errors import BadNode, BadTask
 from ramify.node import AnyNode, Node, Ref
 from ramify.proc import Proc
-from ramify.task import Call, check_arguments, look_up
+from ramify.signature import read_parameters
+from ramify.task import check_arguments, look_up
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -180,11 +181,12 @@ def job(fn: Callable[..., Any] | AnyNode | str, /, *args: Any, **kwargs: Any) ->
         call = look_up(fn)
     except TypeError:  # not hashable, so certainly not a function
         raise BadTask(f"{fn!r} is not a function with a name") from None
-    if call.fan_out and any(type(value) is str and value == ALL for value in (*args, *kwargs.values())):
-        return _fan_out(call, args, kwargs)
+    node = Node[Any](call.name, args, kwargs or None, (), call.how, call.function)
+    nodes = fan_out(node, call.fan_out, read_parameters(call.function)) if call.function and call.fan_out else [node]
     if kwargs or call.choices or not call.least <= len(args) <= call.most:
-        check_arguments(call, args, kwargs)
-    return Node(call.name, args, kwargs or None, (), call.how, call.function)
+        for each in nodes:
+            check_arguments(call, each.args, each.kwargs or {})
+    return node if nodes == [node] else group(*nodes)
 
 
 def shell(
@@ -198,28 +200,32 @@ def shell(
     return Node(RUN, (check(command),), {name: value for name, value in given.items() if value is not None} or None)
 
 
-def spread(
-    fan_out: Sequence[str], choices: Iterable[Parameter], values: Mapping[str, object]
-) -> list[dict[str, object]]:
-    """Return what to put in place of "ALL" in these arguments: one dictionary for each combination of values."""
-    allowed = {each.name: each.allowed or () for each in choices}
-    names = [name for name in fan_out if name in allowed and type(values.get(name)) is str and values[name] == ALL]
-    return [dict(zip(names, picked, strict=True)) for picked in itertools.product(*(allowed[name] for name in names))]
+def fan_out(node: AnyNode, names: Collection[str], parameters: Sequence[Parameter]) -> list[AnyNode]:
+    """Return the calls that one with "ALL" for parameters of these names stands for, one for each combination of the
+    values that they allow; the node itself if there is none. `parameters` are all those of its task.
+    """
+    kwargs = dict(node.kwargs or {})
+    places = {
+        each.name: place for place, each in enumerate(parameters[: len(node.args)]) if each.kind in ("position", "any")
+    }
+    values = {name: node.args[place] for name, place in places.items()} | kwargs
+    spread = [each for each in parameters if each.name in names and each.allowed and _is_all(values.get(each.name))]
+    if not spread:
+        return [node]
+    nodes: list[AnyNode] = []
+    for picked in itertools.product(*(each.allowed or () for each in spread)):
+        args, named = list(node.args), dict(kwargs)
+        for each, value in zip(spread, picked, strict=True):
+            if each.name in places:
+                args[places[each.name]] = value
+            else:
+                named[each.name] = value
+        nodes.append(Node(node.task, tuple(args), named or None, (), node.how, node.function))
+    return nodes
 
 
-def _fan_out(call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Node[Any]:
-    assert call.signature is not None
-    try:
-        bound = call.signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise BadArguments(f"{call.name}{call.signature}: {error}") from None
-    nodes = []
-    picks = spread(call.fan_out, call.choices, bound.arguments)
-    for picked in picks:
-        bound.arguments |= picked
-        check_arguments(call, bound.args, bound.kwargs)
-        nodes.append(Node[Any](call.name, bound.args, bound.kwargs or None, (), call.how, call.function))
-    return group(*nodes) if picks != [{}] else nodes[0]
+def _is_all(value: object) -> bool:
+    return type(value) is str and value == ALL
 
 
 @overload

@@ -144,16 +144,17 @@ def is_good(kind: Kind, when: When, end: State) -> bool:
 class Retry(Struct, frozen=True):
     """How often a job that failed is tried again, and after how many seconds.
 
-    Try `n` waits `backoff * factor ** (n - 1)` seconds, at most `longest`, give or take `jitter` (a share of it).
-    `on` names the exceptions that are worth another try; empty means every one.
+    Try `n` waits `backoff * factor ** (n - 1)` seconds, or the `n`th (else the last) of several in `backoff`, at most
+    `longest`, give or take `jitter` (a share of it).
+    `on` are the exceptions that are worth another try, classes or their names; empty means every one.
     """
 
     times: int = 0
-    backoff: float = 1.0
+    backoff: float | tuple[float, ...] = 1.0
     factor: float = 2.0
     longest: float = 3600.0
     jitter: float = 0.1
-    on: tuple[str, ...] = ()
+    on: tuple[object, ...] = ()
 
 
 class Unique(Struct, frozen=True, omit_defaults=True):

@@ -218,14 +218,32 @@ def _read_retry(retry: object) -> Retry:
     if not isinstance(retry, Retry):
         return Retry(_read_whole("retry", retry, 0, 2**31 - 1))
     _read_whole("retry.times", retry.times, 0, 2**31 - 1)
-    for name in ("backoff", "factor", "longest"):
+    for name in ("factor", "longest"):
         _read_seconds(f"retry.{name}", getattr(retry, name), least=0)
+    pauses: object = retry.backoff
+    for pause in pauses if isinstance(pauses, tuple | list) and pauses else [pauses]:
+        _read_seconds("retry.backoff", pause, least=0)
     if not 0 <= _read_seconds("retry.jitter", retry.jitter) <= 1:
         raise BadNode(f"retry.jitter is a share from 0 to 1, not {retry.jitter!r}")
-    names: object = retry.on
-    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-        raise BadNode(f"retry.on names exceptions, as ('ConnectionError',), not {retry.on!r}")
-    return retry
+    listed: object = retry.on
+    if not isinstance(listed, tuple | list) or not all(map(_is_exception, listed)):
+        raise BadNode(f"retry.on lists exceptions, as (ConnectionError,), or their names, not {listed!r}")
+    changes = {"on": tuple(map(_name_exception, listed))} if listed else {}
+    if isinstance(pauses, list):
+        changes["backoff"] = tuple(pauses)
+    return msgspec.structs.replace(retry, **changes) if changes else retry
+
+
+def _is_exception(wanted: object) -> bool:
+    return isinstance(wanted, str) or (isinstance(wanted, type) and issubclass(wanted, BaseException))
+
+
+def _name_exception(wanted: Any) -> str:
+    """Return the name under which a failure tells of this exception."""
+    if isinstance(wanted, str):
+        return wanted
+    own: str = wanted.__qualname__
+    return own if wanted.__module__ == "builtins" else f"{wanted.__module__}.{own}"
 
 
 def _read_unique(unique: object) -> Unique | None:

@@ -8,41 +8,55 @@ import difflib
 import json
 import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from ramify.build import ALL, fan_out, group
+from ramify.declared import Declaration
 from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.model import Retry
 from ramify.node import AnyNode, Node
+from ramify.signature import read_parameters
 from ramify.task import Call, Function, check_arguments, look_up
 
-OPTIONS: Final = (
-    "at",
-    "barrier",
-    "blocking",
-    "delay",
-    "fail",
-    "hold",
-    "label",
-    "priority",
-    "queue",
-    "repeatable",
-    "retry",
-    "slot",
-    "start_before",
-    "timeout",
-    "unique",
-    "units",
+OPTIONS: Final = frozenset(
+    {
+        "at",
+        "barrier",
+        "blocking",
+        "delay",
+        "fail",
+        "hold",
+        "label",
+        "priority",
+        "queue",
+        "repeatable",
+        "retry",
+        "slot",
+        "start_before",
+        "timeout",
+        "unique",
+        "units",
+    }
 )
+OF_ALL: Final = frozenset({"barrier", "blocking", "fail", "hold", "label"})
+"""Options that the group gets, and not each of its jobs, where "ALL" makes several of one dictionary."""
+
 KEYS: Final = frozenset({"jobs", "func", "args", "kwargs", "previousJobArgs", *OPTIONS})
 PROJECT_KEYS: Final = frozenset({"sleepTime", "maxLoop", "loop"})
 WRITTEN_BACK: Final = frozenset({"id", "status", "result", "error"})
 """What a snapshot of a project says of its nodes; it may be submitted again as it is."""
+
+Find: TypeAlias = Callable[[str], Declaration | None]
+
+
+def find_nothing(task: str) -> None:
+    """Know no task but those that are imported."""
 
 
 class _Open(Struct):
@@ -57,9 +71,12 @@ class _StrictRetry(Retry, frozen=True, forbid_unknown_fields=True):
     """A `Retry` as a document spells it."""
 
 
-def read(document: object) -> AnyNode:
-    """Return the node that a project dictionary describes. Raise `BadNode` with the path to the first mistake."""
-    return _Reader("").read(document)
+def read(document: object, find: Find = find_nothing) -> AnyNode:
+    """Return the node that a project dictionary describes. Raise `BadNode` with the path to the first mistake.
+
+    `find` returns what a task that is not imported here was deployed as.
+    """
+    return _Reader("", find=find).read(document)
 
 
 def read_added(value: object) -> list[AnyNode]:
@@ -88,8 +105,8 @@ def load(path: Path) -> dict[str, Any]:
 class _Reader:
     """Builds nodes from the leaves up. `name` is what mistakes call the root, `array` what they call its `jobs`."""
 
-    def __init__(self, name: str, array: str = "jobs") -> None:
-        self.name, self.array = name, array
+    def __init__(self, name: str, array: str = "jobs", find: Find = find_nothing) -> None:
+        self.name, self.array, self.find = name, array, find
         self.stack: list[_Open] = []
         self.above: set[int] = set()
 
@@ -139,14 +156,18 @@ class _Reader:
         document, children = top.document, tuple(top.nodes)
         try:
             call = None if document.get("func") is None else look_up(_check_function(document["func"]))
-            node = self._call(document, call, children) if call else self._group(document, children)
-            node = _with_options(node, document)
+            if call is None:
+                return _mark(_with_options(self._group(document, children), document, OPTIONS), document)
+            nodes = self._calls(document, call, children)
+            if len(nodes) == 1:
+                return _mark(_with_options(nodes[0], document, OPTIONS), document)
+            each = [_mark(_with_options(node, document, OPTIONS - OF_ALL), document) for node in nodes]
+            return _mark(_with_options(group(*each), document, OF_ALL), document)
         except (BadNode, BadTask, BadArguments, TypeError, ValueError) as error:
             self._refuse(str(error), error)
-        policy = msgspec.structs.replace(node.how.policy, project=True)
-        return node.changed(policy=policy, previous=bool(document.get("previousJobArgs")))
 
-    def _call(self, document: Mapping[str, Any], call: Call, children: tuple[AnyNode, ...]) -> AnyNode:
+    def _calls(self, document: Mapping[str, Any], call: Call, children: tuple[AnyNode, ...]) -> list[AnyNode]:
+        """Return the call that a dictionary describes, or those that "ALL" in its arguments makes of it."""
         kwargs = document.get("kwargs") or {}
         if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
             raise BadNode(f"'kwargs' is a dictionary of argument names, not {kwargs!r:.80}")
@@ -157,9 +178,22 @@ class _Reader:
                 where = self._path()
                 warnings.warn(f"{where}: 'args' is ignored beside 'previousJobArgs'", UserWarning, stacklevel=6)
             args = ()
-        else:
-            check_arguments(call, args, kwargs)
-        return Node(call.name, args, dict(kwargs) or None, children, call.how, call.function)
+        node = Node[Any](call.name, args, dict(kwargs) or None, children, call.how, call.function)
+        nodes = self._fan_out(node, call)
+        if children and nodes != [node]:
+            raise BadNode("'ALL' makes several jobs, which cannot share 'jobs' of their own; put those before it")
+        if not document.get("previousJobArgs"):
+            for each in nodes:
+                check_arguments(call, each.args, each.kwargs or {})
+        return nodes
+
+    def _fan_out(self, node: AnyNode, call: Call) -> list[AnyNode]:
+        if call.function is not None:
+            return fan_out(node, call.fan_out, read_parameters(call.function)) if call.fan_out else [node]
+        if ALL not in (*node.args, *(node.kwargs or {}).values()):
+            return [node]
+        task = self.find(call.name)
+        return fan_out(node, task.fan_out, task.parameters) if task else [node]
 
     def _group(self, document: Mapping[str, Any], children: tuple[AnyNode, ...]) -> AnyNode:
         if stray := sorted({"args", "kwargs"} & document.keys()):
@@ -177,8 +211,14 @@ class _Reader:
         return ".".join([self.name, *steps] if self.name else steps) or "the project"
 
 
-def _with_options(node: AnyNode, document: Mapping[str, Any]) -> AnyNode:
-    given = {name: document[name] for name in OPTIONS if document.get(name) is not None}
+def _mark(node: AnyNode, document: Mapping[str, Any]) -> AnyNode:
+    """Note where a node comes from: what its job returns may then add jobs."""
+    policy = msgspec.structs.replace(node.how.policy, project=True)
+    return node.changed(policy=policy, previous=bool(document.get("previousJobArgs")))
+
+
+def _with_options(node: AnyNode, document: Mapping[str, Any], names: Collection[str]) -> AnyNode:
+    given = {name: document[name] for name in names if document.get(name) is not None}
     if isinstance(given.get("retry"), Mapping):
         given["retry"] = Retry(**msgspec.structs.asdict(msgspec.convert(given["retry"], _StrictRetry)))
     for name in ("at", "start_before"):

@@ -20,7 +20,8 @@ MOST: Final = 1024
 
 
 class Settings(Struct, frozen=True):
-    """The settings. `children` None means one a CPU, `units` None that they are not counted.
+    """The settings. `children` None means one a CPU, `units` None that they are not counted, `limit` None that a worker
+    takes as many jobs as its children can run.
 
     `workers` is how many a pool keeps, None one a CPU, or how many for each queue; `project` are the tables
     `[project.NAME]`, which `ramify pool` reads.
@@ -34,6 +35,7 @@ class Settings(Struct, frozen=True):
     multiprocessing: bool = False
     burst: bool = False
     units: int | None = None
+    limit: int | None = None
     workers: int | dict[str, int | None] | None = None
     project: dict[str, dict[str, Any]] = {}
 
@@ -127,7 +129,15 @@ def _read_children(value: object) -> int | None:
 
 
 def _read_units(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < 0:
+    return _read_whole(value, 0)
+
+
+def _read_limit(value: object) -> int | None:
+    return _read_whole(value, 1)
+
+
+def _read_whole(value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < least:
         raise ValueError
     return int(value)
 
@@ -168,6 +178,7 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "multiprocessing": (_read_flag, "true or false"),
     "burst": (_read_flag, "true or false"),
     "units": (_read_units, "a whole number"),
+    "limit": (_read_limit, "a whole number from 1"),
     "workers": (_read_workers, f"a number from 1 to {MOST}, 'auto', or such a number for each queue"),
     "project": (_read_projects, "a table for each project, as [project.shop]"),
 }

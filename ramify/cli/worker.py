@@ -52,6 +52,10 @@ def worker(
         str | None,
         typer.Option("--units", metavar="N", help="Units of this host, which its running jobs may not exceed."),
     ] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option("--limit", metavar="N", help="How many jobs this worker runs at once, coroutines among them."),
+    ] = None,
     url: Url = None,
     config: Config = None,
     directory: Directory = None,
@@ -75,6 +79,7 @@ def worker(
         multiprocessing=multiprocessing,
         burst=burst,
         units=units,
+        limit=limit,
     )
     served, n = settings.tasks, settings.count_children()
     if not served:
@@ -100,6 +105,7 @@ def worker(
             grace=settings.grace,
             burst=settings.burst,
             units=settings.units,
+            limit=settings.limit,
         )
         hand.run(manager)
         if settings.burst:

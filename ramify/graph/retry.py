@@ -22,7 +22,13 @@ def delay_before_retry(
         return None
     if retry.on and not any(name in retry.on for name in names):
         return None
+    delay = min(retry.longest, _pause(retry, tries))
+    return max(0.0, delay * (1 + retry.jitter * (2 * luck - 1)))
+
+
+def _pause(retry: Retry, tries: int) -> float:
+    if isinstance(retry.backoff, tuple):
+        return retry.backoff[min(tries, len(retry.backoff) - 1)]
     # In logarithms, because factor ** tries overflows long before `longest` is reached by counting.
     exponent = tries * math.log(retry.factor) if retry.factor > 0 else 0.0
-    delay = min(retry.longest, retry.backoff * math.exp(min(exponent, 700.0)))
-    return max(0.0, delay * (1 + retry.jitter * (2 * luck - 1)))
+    return retry.backoff * math.exp(min(exponent, 700.0))

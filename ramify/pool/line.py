@@ -20,7 +20,7 @@ WORKER: Final = "worker"
 OWN: Final = ("directory", "venv", "environment")
 """What a project says beyond settings."""
 
-PASSED: Final = ("url", "tasks", "queues", "children", "grace", "multiprocessing", "burst", "units")
+PASSED: Final = ("url", "tasks", "queues", "children", "grace", "multiprocessing", "burst", "units", "limit")
 
 
 class Line(Struct, frozen=True):

@@ -134,7 +134,7 @@ def end(pids: Iterable[int]) -> None:
                 found[child] = None
                 _send(child, signal.SIGSTOP)
                 left.append(child)
-    for pid in found:
+    for pid in reversed(found):  # the leaves first: what has lost its parent may be woken by the kernel
         with suppress(OSError):
             if os.getpgid(pid) == pid:
                 os.killpg(pid, signal.SIGKILL)

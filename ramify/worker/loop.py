@@ -45,7 +45,8 @@ _log = logging.getLogger("ramify.worker")
 
 class Worker:
     """Runs the jobs of a store in child processes. `tasks` are the modules whose functions may run, `units` are those
-    of this host, for all its workers together; without them, they are this worker's children.
+    of this host, for all its workers together; without them, they are this worker's children. `limit` is how many jobs
+    this worker holds at once, coroutines among them.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Worker:
         grace: float = 30.0,
         burst: bool = False,
         units: int | None = None,
+        limit: int | None = None,
     ) -> None:
         self._store, self._tasks = store, Tasks(tasks)
         self._children, self._queues = children, tuple(queues)
         self._fresh, self._grace, self._burst = multiprocessing, grace, burst
         self._units, self._host = units, socket.gethostname()
+        self._limit = math.inf if limit is None else limit
         self._stops = 0
         self.ended: Counter[State] = Counter()
         """How many jobs ended how in this worker's hands, groups among them."""
@@ -169,7 +172,7 @@ class Worker:
     def _exchange(self) -> bool:
         """Exchange outcomes for claims if there is a reason to; return whether there is more to do at once."""
         desk, crew, now = self._desk, self._crew, monotonic()
-        functions, coroutines = crew.room() if not self._stops else (0, 0)
+        functions, coroutines = self._room()
         eager = self._next_poll <= now
         if not (desk.has_work() or eager):
             crew.dispatch()
@@ -190,7 +193,7 @@ class Worker:
             crew.give_back()
         crew.dispatch()
         self._hand_over()
-        functions, coroutines = crew.room() if not self._stops else (0, 0)
+        functions, coroutines = self._room()
         again = bool(more and functions) or bool(partial and functions) or bool(self._awaiting and coroutines)
         self._next_poll = (
             now
@@ -198,6 +201,12 @@ class Worker:
             else now + min(POLL * (0.5 + random.random()), math.inf if desk.due_in is None else max(0.005, desk.due_in))
         )
         return again
+
+    def _room(self) -> tuple[int, int]:
+        """Return how many more functions and coroutines this worker takes."""
+        left = 0 if self._stops else max(0, self._limit - len(self._crew.jobs()))
+        functions, coroutines = self._crew.room()
+        return int(min(functions, left)), int(min(coroutines, left))
 
     def _want(self, functions: int, coroutines: int) -> Want:
         """Return what to claim: whatever there is room for, or only coroutines, for which there is more room."""

@@ -1,7 +1,9 @@
 """Everything a worker asks of the operating system about processes; the POSIX-only and Linux-only calls stand here.
 
-A child leads a process group of its own, so that what its jobs started can be ended with it. When its supervisor dies
-the kernel stops it, and the guard kills it with all that is under it.
+A child leads a session and process group of its own, so that what its jobs started can be ended with it. When its
+supervisor dies the kernel stops it, and the guard kills it with all that is under it. Were it in the supervisor's
+session, the kernel would also hang up on it: it sends SIGHUP to a stopped group that has lost its last tie to the rest
+of its session, and a child that died of that would leave what is under it to nobody.
 """
 
 import ctypes
@@ -109,8 +111,6 @@ def fork(run: Callable[[], None], keep: Collection[int]) -> Process:
         _be_child(run, keep, supervisor, blocked)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     gc.unfreeze()
-    with suppress(OSError):
-        os.setpgid(pid, pid)  # the child does the same; whoever comes first
     return Process(pid)
 
 
@@ -144,7 +144,7 @@ def spawn(arguments: Sequence[str], pass_fds: Sequence[int]) -> Process:
         stdin=subprocess.DEVNULL,
         pass_fds=pass_fds,
         env=environment,
-        process_group=0,
+        start_new_session=True,
     )
     # It is reaped by `Process.reap`; so that Popen does not complain, it is told that this has happened.
     child.returncode = 0
@@ -186,9 +186,9 @@ def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def settle_in(supervisor: int) -> None:
-    """Make this process a child as it should be: own group, dies with its supervisor, leaves signals to it."""
-    with suppress(OSError):
-        os.setpgid(0, 0)
+    """Make this process a child as it should be: own session, dies with its supervisor, leaves signals to it."""
+    with suppress(OSError):  # a spawned one has it already
+        os.setsid()
     _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
     _prctl(_PR_SET_NAME, _name(supervisor))
     if _LINUX:

@@ -27,6 +27,7 @@ def test_each_setting_is_shown_with_where_it_came_from(
         ["multiprocessing", "false", "default"],
         ["burst", "false", "default"],
         ["units", "any", "default"],
+        ["limit", "any", "default"],
         ["workers", "auto", "default"],
         ["project", "none", "default"],
     ]

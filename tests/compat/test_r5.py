@@ -124,7 +124,12 @@ class Place:
     def work(self, children: int = 1) -> None:
         """Let a worker run all there is."""
         app = connect.connect(self.queue._require_place().store)
-        loop.Worker(app.store, ["ramify.compat.cgkit.run"], children=children, queues=["queue"], burst=True).run()
+        loop.Worker(app.store, ["ramify.compat.cgkit.run"], children=children, queues=[self.name], burst=True).run()
+
+    @property
+    def name(self) -> str:
+        """Of the jobs' queue in their store."""
+        return self.queue._require_place().queue
 
     def only(self) -> JobHandle:
         [job] = self.queue.listJobs()
@@ -270,6 +275,27 @@ def test_r5_10_each_job_has_a_directory(there: Place) -> None:
 
     directories = sorted(str(path.relative_to(there.location)) for path in there.location.rglob("job[0-9]"))
     assert directories == ["job1", "job1/job0", "job1/job0/job0", "job1/job1"]
+
+
+def test_r5_09_a_directory_may_be_seen_by_another_path(place: Path) -> None:
+    """Who runs a job need not see the directory where the one that submitted it did."""
+    here, there = place / "here", place / "there"
+    createJobQueue(str(here))
+    (here / "procs" / "look.py").write_text(
+        "from ramify.compat.cgkit import JobProc\n\n\nclass look(JobProc):\n    def run(self):\n"
+        "        print(self.runningDir, file=self.stdout)\n"
+    )
+    JobQueue(str(here)).createJob("look").activate()
+    connect.connect(f"dir://{here}/store").close()
+    here.rename(there)
+
+    queue = JobQueue(str(there))
+    assert queue.runNextAvailableJob()
+
+    [job] = queue.listJobs()
+    assert Path(job.stdoutFile).read_text() == f"{there}/job1/.running\n"
+    connect.connect(f"dir://{there}/store").close()
+    connect._open.cache_clear()
 
 
 def test_r5_11_settings_have_default_parameters(there: Place) -> None:
@@ -550,7 +576,7 @@ def test_r5_45_and_50_a_job_waits_runs_or_is_finished(there: Place) -> None:
     waiting = now()
     app = connect.connect(there.queue._require_place().store)
     app.tasks = type(app.tasks)(["ramify.compat.cgkit.run"])
-    claimed = app.claim(["queue"])
+    claimed = app.claim([there.name])
     assert claimed is not None
     running = now()
     claimed.execute()
@@ -703,7 +729,7 @@ def test_r5_72_what_a_lost_process_ran_is_run_again(there: Place) -> None:
     job = there.one("note", word="x")
     app = connect.connect(there.queue._require_place().store)
     app.tasks = type(app.tasks)(["ramify.compat.cgkit.run"])
-    assert app.claim(["queue"]) is not None
+    assert app.claim([there.name]) is not None
 
     for session in app.store.info().sessions:  # as when the lease of a dead process ends
         app.store.leave(session.id)

@@ -280,6 +280,7 @@ def test_scheduled_jobs_wait_for_their_time(app: Ramify, queue: Queue) -> None:
 def test_options_of_rq_are_options_of_the_job(app: Ramify, queue: Queue, place: Path) -> None:
     """`retry`, `at_front` and several dependencies do what they say; what nobody knows is refused."""
     failed = queue.enqueue(boom, "x", retry=Retry(max=2))
+    slow = queue.enqueue(boom, "y", retry=Retry(max=2, interval=[0, 0.01]))
     after = queue.enqueue(double, 1, depends_on=[failed.id])
     order = str(place / "order.txt")
     queue.enqueue(note, order, "second", result_ttl=500)
@@ -288,6 +289,7 @@ def test_options_of_rq_are_options_of_the_job(app: Ramify, queue: Queue, place: 
 
     [row] = [row for row in app.store.snapshot().rows if row.id == failed.id]
     assert (row.tries, failed.is_failed, after.is_canceled) == (2, True, True)
+    assert (slow.is_failed, slow._row().tries) == (True, 2)
     assert Path(order).read_text().split() == ["first", "second"]
     with pytest.raises(TypeError, match="on_success"):
         queue.enqueue(double, 1, on_success=print)

@@ -45,6 +45,7 @@ def test_each_setting_comes_from_the_first_place_that_has_it(here: Path) -> None
         "grace": (4.0, "argument"),
         "multiprocessing": (False, "default"),
         "units": (None, "default"),
+        "limit": (None, "default"),
         "burst": (True, "ramify.toml, line 5"),
         "workers": (None, "default"),
         "project": ({}, "default"),
@@ -53,7 +54,7 @@ def test_each_setting_comes_from_the_first_place_that_has_it(here: Path) -> None
 
 def test_every_setting_can_come_from_every_place(here: Path) -> None:
     """The environment, a file and arguments say the same things, each in its way."""
-    said = Settings("memory:", ("a", "b"), ("high", "low"), 3, 1.5, True, True, 16)
+    said = Settings("memory:", ("a", "b"), ("high", "low"), 3, 1.5, True, True, 16, 5)
     environment = {
         "RAMIFY_URL": "memory:",
         "RAMIFY_TASKS": "a b",
@@ -63,13 +64,14 @@ def test_every_setting_can_come_from_every_place(here: Path) -> None:
         "RAMIFY_MULTIPROCESSING": "1",
         "RAMIFY_BURST": "yes",
         "RAMIFY_UNITS": "16",
+        "RAMIFY_LIMIT": "5",
     }
 
     assert read(environment) == said
     assert read(**{name: getattr(said, name) for name in said.__struct_fields__}) == said
     (here / "pyproject.toml").write_text(
         '[tool.other]\nurl = 1\n[tool.ramify]\nurl = "memory:"\ntasks = ["a", "b"]\nqueues = ["high", "low"]\n'
-        "children = 3\ngrace = '1.5s'\nmultiprocessing = true\nburst = true\nunits = 16\n"
+        "children = 3\ngrace = '1.5s'\nmultiprocessing = true\nburst = true\nunits = 16\nlimit = 5\n"
     )
     assert read() == said
     assert find_settings(environment={})["url"].origin == "pyproject.toml, line 4"

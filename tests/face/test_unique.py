@@ -11,7 +11,7 @@ import pytest
 from ramify import BadArguments, BadNode, Ramify, Retry, Unique, group, job
 from ramify.model import Session, Want
 from tests.requirements import r3_tasks
-from tests.requirements.r3_tasks import at_most_once, flaky, once, only, report
+from tests.requirements.r3_tasks import OutOfPaint, at_most_once, flaky, once, only, report
 
 NAME = r3_tasks.__name__
 
@@ -127,6 +127,16 @@ def test_retry_on_some_errors(app: Ramify, tmp_path: Path) -> None:
     assert ["xxx", "x"] == [(tmp_path / name).read_text() for name in "ab"]
 
 
+def test_retry_on_classes(app: Ramify, tmp_path: Path) -> None:
+    """`on` takes the exceptions themselves, too."""
+    retry = Retry(1, backoff=0, on=(ConnectionError, OutOfPaint))
+    for name, how in (("a", "connection"), ("b", "other"), ("c", "own")):
+        app.enqueue(job(flaky, str(tmp_path / name), how).options(retry=retry))
+    app.run_until_empty()
+
+    assert ["xx", "x", "xx"] == [(tmp_path / name).read_text() for name in "abc"]
+
+
 def test_at_most_once(app: Ramify) -> None:
     """A task that must not be repeated fails at its first error, and when its worker dies, whatever its retries."""
     error, lost = app.enqueue(at_most_once), app.enqueue(at_most_once)
@@ -147,9 +157,12 @@ def test_at_most_once(app: Ramify) -> None:
     [
         (Retry(-1), "retry.times is a whole number"),
         (Retry(1, backoff=-1), "retry.backoff is at least 0"),
+        (Retry(1, backoff=(1, -1)), "retry.backoff is at least 0"),
+        (Retry(1, backoff=()), "retry.backoff is a number of seconds"),
         (Retry(1, jitter=2), "retry.jitter is a share from 0 to 1"),
-        (Retry(1, on="OSError"), "retry.on names exceptions"),  # type: ignore[arg-type]
-        (Retry(1, on=(OSError,)), "retry.on names exceptions"),  # type: ignore[arg-type]
+        (Retry(1, on="OSError"), "retry.on lists exceptions"),  # type: ignore[arg-type]
+        (Retry(1, on=OSError), "retry.on lists exceptions"),  # type: ignore[arg-type]
+        (Retry(1, on=(int,)), "retry.on lists exceptions"),
     ],
 )
 def test_a_mistake_in_a_retry(retry: Retry, mistake: str) -> None:

@@ -26,6 +26,11 @@ def test_delays_grow_up_to_the_longest() -> None:
     assert [d and round(d, 6) for d in delays(Retry(4, factor=3, longest=20, jitter=0))] == [1, 3, 9, 20, None]
 
 
+def test_delays_one_by_one() -> None:
+    """Pauses may be listed; the last one holds for all that follow, and `longest` for all."""
+    assert delays(Retry(4, backoff=(5, 1, 40), longest=20, jitter=0)) == [5, 1, 20, 20, None]
+
+
 @pytest.mark.parametrize(("luck", "delay"), [(0.0, 8.0), (0.5, 10.0), (1.0, 12.0)])
 def test_jitter_is_a_share_both_ways(luck: float, delay: float) -> None:
     """Luck moves the delay by at most the share that is given as jitter."""

@@ -120,12 +120,15 @@ def only(x: int, y: int = 2) -> None: ...
 def report(customer: str, day: str) -> None: ...
 
 
+class OutOfPaint(Exception): ...
+
+
 @task(retry=Retry(2, backoff=0.01, on=("ConnectionError",)))
 def flaky(path: str, error: str) -> None:
     """Fail, and say so in a file."""
     with Path(path).open("a") as file:
         file.write("x")
-    raise {"connection": ConnectionResetError, "other": ValueError}[error]
+    raise {"connection": ConnectionResetError, "other": ValueError, "own": OutOfPaint}[error]
 
 
 @task(repeatable=False, retry=5)

@@ -17,7 +17,7 @@ import pytest
 from ramify import BadArguments, BadNode, BadTask, Cycle, Job, JobFailed, JobSkipped, Ramify, job, needs, same, task
 from ramify.declared import MONTH
 from ramify.deploy import deploy, find_wrong
-from ramify.model import Page, Session, Want, Which
+from ramify.model import Page, Session, State, Want, Which
 from ramify.task import declare
 from ramify.tasks import Tasks
 from tests.requirements import r3_tasks
@@ -245,6 +245,25 @@ def test_r3_12_all_of_a_function(app: Ramify) -> None:
     assert found.result(timeout=0) == ["p A red", "p B red", "p C red"]  # type: ignore[comparison-overlap]
     with pytest.raises(BadArguments, match="letter must be one of"):
         app.enqueue(bar, "f", 1, "ALL")
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_r3_12_all_in_a_document(app: Ramify, here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a project "ALL" means the same at any depth; what holds for each job is said once, and so is their order."""
+    app.deploy()
+    each = {"func": f"{NAME}:paint", "kwargs": {"name": "p", "letter": "ALL"}, "blocking": True, "priority": 3}
+    with monkeypatch.context() as patch:
+        if not here:
+            patch.delitem(sys.modules, NAME)
+        whole = app.enqueue({"jobs": [{"jobs": [each, {"func": f"{NAME}:paint", "args": ("q", "B")}]}]})
+        with pytest.raises(BadNode, match="'ALL' makes several jobs"):
+            app.enqueue({"jobs": [{"jobs": [each], **each}]})
+    paints = [row for row in app.store.jobs(Which()) if row.lane.task]
+    ready = [row for row in paints if row.state is State.READY]
+    app.run_until_empty()
+
+    assert [row.priority for row in ready] == [3, 3, 3]
+    assert whole.result(timeout=0) == [[["p A red", "p B red", "p C red"], "q B red"]]
 
 
 def test_r3_30_nothing_to_claim(app: Ramify) -> None:

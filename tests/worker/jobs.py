@@ -202,6 +202,18 @@ async def doze(seconds: float) -> int:
     return os.getpid()
 
 
+_DOZING: list[float] = []
+
+
+async def doze_beside(seconds: float) -> int:
+    """Return how many of these slept in this process when this one began, itself among them."""
+    _DOZING.append(seconds)
+    beside = len(_DOZING)
+    await asyncio.sleep(seconds)
+    _DOZING.pop()
+    return beside
+
+
 async def doze_for_ever(path: str) -> None:
     Path(path).touch()
     await asyncio.sleep(1000)

@@ -209,6 +209,13 @@ def test_hundred_coroutines_at_once(place: Place) -> None:
     assert len(set(place.value(root))) == 1
 
 
+def test_limit_of_one_worker(place: Place) -> None:
+    """A worker has no more jobs at once than its limit says, coroutines among them."""
+    root = place.run(group(*[call("doze_beside", 0.01) for _ in range(20)]), children=1, limit=3)
+
+    assert place.value(root) and max(place.value(root)) == 3
+
+
 def test_coroutines_beside_functions(place: Place) -> None:
     """Coroutines and functions of one group run in the same child."""
     root = place.run(group(*[call("doze", 0.01) if i % 2 else call("sleep", 0.001) for i in range(60)]))
@@ -221,7 +228,7 @@ def test_coroutine_fails_like_a_function(place: Place) -> None:
     failure = place.failure(place.run(call("raise_error")))
 
     assert (failure.type, failure.message) == ("LookupError", "not here")
-    assert "worker" not in failure.traceback.replace("tests/worker", "")
+    assert "ramify/worker" not in failure.traceback.replace("tests/worker", "")
 
 
 @pytest.mark.slow

@@ -44,8 +44,9 @@ class Place:
                 logger.warning("queue.cfg of %s has an unknown option: %s", location, name)
         keep, links = (main.get(option.lower(), "no").lower() in ("true", "yes", "on", "1") for option in OPTIONS)
         self.keepJobsInRepository, self.useSymLinks = keep, links
-        self.store = config.get("ramify", "store", fallback=f"dir://{location}/store")
-        self.queue = os.path.basename(location)
+        elsewhere = config.get("ramify", "store", fallback=None)
+        self.store = elsewhere or f"dir://{location}/store"
+        self.queue = os.path.basename(location) if elsewhere else "default"  # a directory may be seen by other names
         self._defaults = {name[:-5]: dict(config[name]) for name in config.sections() if name.endswith(" proc")}
 
     def make(self, name: str, params: dict[str, Any]) -> JobProc:

@@ -13,7 +13,7 @@ from ramify.compat.cgkit.errors import JobQueueError
 from ramify.compat.cgkit.handle import JobHandle
 from ramify.compat.cgkit.job import JobRoot
 from ramify.compat.cgkit.place import Logger, Place
-from ramify.compat.cgkit.run import at_home
+from ramify.compat.cgkit.run import home
 from ramify.compat.connect import connect
 from ramify.errors import StoreDown
 from ramify.handle import Job
@@ -82,13 +82,13 @@ class JobQueue:
             return False
         from ramify.worker import inline
 
-        token = at_home.set(True)
+        token = home.set(self._place.location)
         try:
             ran = inline.run_one(self._app().store, Tasks([TASKS]), [self._place.queue])
         except StoreDown as error:
             raise JobQueueError(str(error)) from error
         finally:
-            at_home.reset(token)
+            home.reset(token)
         self._logger.info("a job was run" if ran else "no job waits")
         return ran
 

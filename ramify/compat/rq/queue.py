@@ -36,9 +36,9 @@ REFUSED: Final = ("group_id", "job_id", "meta", "on_failure", "on_stopped", "on_
 
 
 class Retry:
-    """How often a job that failed is tried again, and how many seconds after."""
+    """How often a job that failed is tried again, and how many seconds after, each time or one after the other."""
 
-    def __init__(self, max: int, interval: float = 0) -> None:
+    def __init__(self, max: int, interval: float | Sequence[float] = 0) -> None:
         self.max, self.interval = max, interval
 
 
@@ -197,7 +197,7 @@ class Queue:
             start_before=None if ttl is None else timedelta(seconds=ttl),
             priority=1 if at_front else None,
             label=description,
-            retry=None if retry is None else model.Retry(retry.max, retry.interval, 1, jitter=0),
+            retry=None if retry is None else _read_retry(retry),
         )
 
     def _store(self, node: AnyNode) -> Job:
@@ -232,6 +232,11 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ..
     if args:
         raise TypeError("arguments are given as they are, or as `args` and `kwargs`, not both")
     return tuple(kwargs.pop("args", None) or ()), kwargs.pop("kwargs", None) or {}, options
+
+
+def _read_retry(retry: Retry) -> model.Retry:
+    pauses = retry.interval
+    return model.Retry(retry.max, tuple(pauses) if isinstance(pauses, Sequence) else pauses, 1, jitter=0)
 
 
 def _read_jobs(depends_on: Any, app: Ramify) -> list[Ref[Any]]:
