@@ -26,7 +26,20 @@ from ramify.stores.directory.disk import Disk
 Act = tuple[str, tuple[Any, ...]]
 """A call of `Disk` and its arguments."""
 
-CALLS = ("make", "fill", "change", "append", "link", "rename", "remove", "make_folder", "sync", "list", "read", "look")
+CALLS = (
+    "make",
+    "furnish",
+    "change",
+    "append",
+    "link",
+    "rename",
+    "remove",
+    "make_folder",
+    "sync",
+    "list",
+    "read",
+    "look",
+)
 
 
 def replay(folder: str, n: int, shown: bool = False) -> float:
@@ -104,7 +117,9 @@ def _make(name: str, text: bytes, sync: bool = False) -> None:
     os.close(file)
 
 
-def _fill(name: str, files: dict[str, bytes]) -> None:
+def _furnish(name: str, files: dict[str, bytes]) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(name)
     for last, text in files.items():
         with suppress(FileExistsError):
             _make(f"{name}/{last}", text)
@@ -130,7 +145,7 @@ def _sync(name: str) -> None:
 
 BARE: dict[str, Callable[..., object]] = {
     "make": _make,
-    "fill": _fill,
+    "furnish": _furnish,
     "change": _change,
     "append": _append,
     "link": os.link,

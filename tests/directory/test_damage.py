@@ -152,7 +152,7 @@ def test_no_room_at_any_moment(path: Path) -> None:
 
         return do
 
-    for name in ("make", "link", "sync", "rename", "make_folder", "append", "change", "fill"):
+    for name in ("make", "link", "sync", "rename", "make_folder", "append", "change", "furnish"):
         setattr(Full, name, refusing(name))
     with opened(path, disk=Full) as store:
         refused = 0

@@ -90,16 +90,22 @@ class Disk:
         finally:
             os.close(file)
 
-    def fill(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Write small new files in a directory; those that are there stay as they are."""
-        with self._opened(name) as folder:
-            for last, text in files.items():
+    def furnish(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Make a directory, unless it is there, and small new files in it; those that are there stay as they are."""
+        with self._at(name) as (above, last):
+            with suppress(FileExistsError):
+                os.mkdir(last, 0o777, dir_fd=above)
+            folder = os.open(last, _FOLDER, dir_fd=above)
+        try:
+            for each, text in files.items():
                 with suppress(FileExistsError):
-                    file = os.open(last, _MAKE, 0o666, dir_fd=folder)
+                    file = os.open(each, _MAKE, 0o666, dir_fd=folder)
                     try:
                         os.write(file, text)
                     finally:
                         os.close(file)
+        finally:
+            os.close(folder)
 
     def change(self, name: str, text: bytes) -> None:
         """Overwrite the beginning of a plain file. Raise `FileNotFoundError` if there is none."""
