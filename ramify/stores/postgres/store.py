@@ -78,6 +78,8 @@ class Postgres(Engine):
     `clock` is for tests.
     """
 
+    elsewhere = True
+
     def __init__(
         self,
         address: str,
