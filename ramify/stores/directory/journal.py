@@ -6,6 +6,7 @@ tombstone, so that who slept for a year cannot write into the past.
 """
 
 import os
+import stat
 import time
 from contextlib import suppress
 from typing import Final
@@ -255,8 +256,9 @@ class Journal:
         """Remove what writers left that died an hour ago, by the file server's own clock."""
         for name in self._disk.list("tmp"):
             with suppress(OSError):
-                if self._disk.look(f"tmp/{name}").st_mtime < now - 3600:
-                    self._disk.remove(f"tmp/{name}")
+                about = self._disk.look(f"tmp/{name}")
+                if about.st_mtime < now - 3600:
+                    (self._disk.remove_tree if stat.S_ISDIR(about.st_mode) else self._disk.remove)(f"tmp/{name}")
 
 
 def folder_of(number: int) -> str:
