@@ -47,7 +47,8 @@ if __name__ == "__main__":
     with Ramify("dir:queue") as app:
         film = app.enqueue(group(*frames, body=join, label="film"))
         worker = ["ramify.cli", "worker", "ramify.programs", "--url", app.url, "-n", "1", "--burst"]
-        workers = [subprocess.Popen([sys.executable, "-m", *worker], stdout=-3, stderr=-3) for _ in range(2)]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        workers = [subprocess.Popen([sys.executable, "-m", *worker], **quiet) for _ in range(2)]
         seen = look(film)
         assert [each.wait() for each in workers] == [0, 0]
 
