@@ -24,7 +24,12 @@ def prepare() -> None:
 
 def huey(what: str, folder: Path, n: int, fsync: bool) -> Any:
     """Return what `huey_peer.py` measured in an empty folder: jobs a second, or seconds."""
-    command = [PYTHON, ROOT / "huey_peer.py", what, folder, str(n), "fsync" if fsync else "no"]
+    return run("huey_peer.py", what, folder, n, "fsync" if fsync else "no")
+
+
+def run(script: str, *arguments: object) -> Any:
+    """Return what a script of a peer prints as JSON."""
+    command = [PYTHON, ROOT / script, *map(str, arguments)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
 
 
