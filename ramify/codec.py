@@ -85,8 +85,17 @@ def decode(text: bytes) -> Any:
     """Return the plain value that `text` (JSON) holds. Raise `BadValue` if it is none, which only a forger stores."""
     try:
         return _decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadValue(f"what is stored is not JSON: {error}") from error
+
+
+def is_json(text: bytes) -> bool:
+    """Tell whether a stored text can be decoded."""
+    try:
+        decode(text)
+    except BadValue:
+        return False
+    return True
 
 
 def restore(value: Any, annotation: Any, what: str = "value") -> Any:

@@ -46,12 +46,13 @@ from ramify.model import (
 from ramify.stores.gather import gather
 from ramify.stores.move import move
 from ramify.stores.protocol import LOG, SLICE, Store
+from ramify.system import clock
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
 from ramify.worker.decide import decide, decide_loss, end, homes_of
-from ramify.worker.process import clock
 from ramify.worker.trouble import explain
+from ramify.worker.watch import Watch, Watchers
 
 FENCE: Final = 25.0
 """Seconds without a word from the store after which our jobs may be somebody else's."""
@@ -72,8 +73,10 @@ class Desk:
         running: Callable[[], Collection[JobId]],
         ended: Counter[State] | None = None,
         units: int | None = None,
+        watches: Sequence[Watch] = (),
     ) -> None:
         self.store = store
+        self._watchers = Watchers(watches)
         self.ended = ended if ended is not None else Counter()
         self.arranger = Arranger(store, tasks)
         self._running = running
@@ -111,6 +114,7 @@ class Desk:
         self.results.clear()
         self._grown.clear()
         self._needing.clear()
+        self._watchers.forget()
         self._unsure = False
         self.session = ""
 
@@ -130,6 +134,7 @@ class Desk:
         """Accept reports of runs, with whether the job was told to stop."""
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
+            self._watchers.note(claim.row, report.seconds)
             if report.failure is None and not (report.spawned or report.siblings):
                 row = claim.row
                 append(Ended(row.id, row.attempt, done, Value(report.json, report.spread)))
@@ -152,6 +157,8 @@ class Desk:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
+        refused = reply.refused
+        self._watchers.tell(outcomes, lambda job: refused[job].kind if job in refused else None)
         self.more, self.due_in = reply.more, reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)
@@ -223,6 +230,12 @@ class Desk:
             self.arranger.known.prepare([*(report.spawned or ()), *(report.siblings or ())])
         except (BadTask, BadArguments) as error:
             report.failure, report.spawned, report.siblings = explain(error, "result"), None, None
+
+    def end(self, row: Row, outcome: Outcome) -> None:
+        """Accept what became of a job whose process cannot report it."""
+        if not isinstance(outcome, Back):
+            self._watchers.note(row, 0.0)
+        self.add(outcome)
 
     def add(self, outcome: Outcome) -> None:
         """Accept an outcome; remember until when a job of ours may come back."""

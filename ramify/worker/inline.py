@@ -15,11 +15,11 @@ from ramify.deploy import declare_limits
 from ramify.errors import Lost, StoreDown
 from ramify.model import Back, Claim, Line, Progress, Want
 from ramify.stores.protocol import Store
+from ramify.system import clock
 from ramify.tasks import Tasks
 from ramify.worker.call import Report, make_call
 from ramify.worker.decide import decide_interrupted
 from ramify.worker.desk import Desk
-from ramify.worker.process import clock
 from ramify.worker.run import PLAN, Runner
 
 BEAT: Final = 1.0

@@ -18,6 +18,7 @@ from ramify.model import (
     Batch,
     Edge,
     Exchange,
+    Findings,
     Info,
     JobId,
     Lane,
@@ -38,11 +39,22 @@ from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.address import read_address
+from ramify.stores.redis.examine import SORTED, compare
 from ramify.stores.redis.insert import insert
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.persistence import Persistence, read_persistence
-from ramify.stores.redis.records import FORMAT, edge_key, lane_text, read_edge, read_lane, read_limit, read_result, word
+from ramify.stores.redis.records import (
+    FORMAT,
+    decode_record,
+    edge_key,
+    lane_text,
+    read_edge,
+    read_lane,
+    read_limit,
+    read_result,
+    word,
+)
 from ramify.stores.redis.scripts import SCRIPTS
 from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
 from ramify.stores.redis.tables import RedisTables
@@ -433,6 +445,20 @@ class Redis(Engine):
                 limits=opened.limits(),
                 results=dict(sorted(results.items())),
             )
+
+    def examine(self) -> Findings:
+        with self._write(durable=False) as opened:
+            assert isinstance(opened, RedisTables)
+            records = {id.decode(): decode_record(text) for id, text in self._scan("job")}
+            keys = [*SORTED, *(f"ready:{number}" for number in self._lanes)]
+            found = self._ask([["ZRANGE", key, 0, -1, "WITHSCORES"] for key in keys])
+            there = {
+                (key, member.decode()): float(score)
+                for key, flat in zip(keys, found, strict=True)
+                for member, score in _pairs(flat)
+            }
+            counted = {field.decode(): int(n) for field, n in self._scan("count")}
+        return Findings(wrong=list(compare(records, there, counted)))
 
     def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the fields of one of our hashes, a page at a time."""
