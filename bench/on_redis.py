@@ -4,8 +4,10 @@
 """
 
 import json
+import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from bench import drain, graphs, measure, peers, tasks
+from bench import graphs, measure, peers, tasks
 from ramify import Ramify, group, job
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
@@ -24,8 +26,51 @@ from ramify.ids import make_ids
 from ramify.model import Ended, Session, State, Value, Want
 from ramify.stores.open import open_store
 
-PEERS = ("rq", "huey", "dramatiq", "celery", "saq")
-SHAPES = {"fan": ("rq", "celery"), "chain": ("rq", "celery"), "dag": ("rq",)}
+PEERS = ("rq", "huey", "dramatiq", "celery", "saq", "streaq", "taskiq")
+SHAPES = {"fan": ("rq", "celery", "streaq"), "chain": ("rq", "celery", "streaq"), "dag": ("rq", "streaq")}
+WAITERS = ("huey", "dramatiq", "celery", "rq")
+PATIENCE = 40.0
+"""Seconds after which a peer counts as not having done it."""
+
+
+def drain(url: str, n: int) -> float:
+    """Return how many jobs a second a worker with two children does that finds all of them waiting."""
+    with Ramify(url, tasks=["bench.tasks"]) as app:
+        for start in range(0, n, 1000):
+            app.store.add(plan(sketch([job(tasks.noop, i) for i in range(start, start + 1000)]), make_ids))
+        worker = app.worker(children=2, burst=True)
+        begin = time.perf_counter()
+        worker.run()
+        seconds = time.perf_counter() - begin
+        assert app.counts() == {"done": n}
+    return n / seconds
+
+
+CYCLE = """
+redis.call('HSET', 'result', unpack(ARGV, 2))
+redis.call('HSET', 'claim', 'worker', 'lease ' .. ARGV[1])
+local ids = redis.call('LPOP', 'ready', ARGV[1])
+return {ids, redis.call('HMGET', 'args', unpack(ids))}
+"""
+
+
+def bare(url: str, n: int, size: int = 200) -> float:
+    """Return jobs a second of the least that a worker must tell and ask: results, who claims, ids and arguments."""
+    store: Any = open_store(url)
+    call = store._link.call
+    ids = make_ids(n)
+    for start in range(0, n, 1000):
+        some = ids[start : start + 1000]
+        call("RPUSH", "ready", *some)
+        call("HSET", "args", *[word for id in some for word in (id, b"[[1],{}]")])
+    ended: list[bytes] = [b"none", b""]
+    begin = time.perf_counter()
+    for _ in range(n // size):
+        [claimed, _] = call("EVAL", CYCLE, 0, size, *ended)
+        ended = [word for id in claimed for word in (id, b"1")]
+    seconds = time.perf_counter() - begin
+    store.close()
+    return n / seconds
 
 
 def enqueue(url: str, n: int) -> float:
@@ -167,41 +212,45 @@ def theirs(options: tuple[str, ...], peer: str, what: str, n: int) -> float:
     """Measure a peer on a server of its own."""
     with server(*options) as port:
         command = [peers.PYTHON, peers.ROOT / "redis_peers.py", peer, what, str(port), str(n)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=peers.ROOT)
-        if done.returncode != 0:
-            raise RuntimeError(f"{peer} {what}: {done.stderr[-2000:]}")
-        return float(json.loads(done.stdout))
+        program = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=peers.ROOT, start_new_session=True
+        )
+        try:
+            said, wrong = program.communicate(timeout=PATIENCE)
+            return float(json.loads(said))
+        except (subprocess.TimeoutExpired, ValueError):
+            os.killpg(program.pid, signal.SIGKILL)
+            said, wrong = program.communicate()
+            print(f"{peer} {what}: {wrong[-500:] or 'takes too long'}", file=sys.stderr)
+            return float("nan")
 
 
 def run(rounds: int, small: bool) -> dict[str, object]:
-    """Measure everything in turn, without and with an AOF."""
-    n, few, edges = (5_000, 1_000, 200) if small else (50_000, 5_000, 1_000)
+    """Measure everything in turn, without an AOF; then draining and adding with one, once."""
+    n, few, edges = (5_000, 500, 200) if small else (50_000, 2_000, 1_000)
     report: dict[str, object] = {"unit": "jobs/s"}
     for name, options in {"no AOF": (), "AOF everysec": ("--appendonly", "yes")}.items():
-        cases = {
-            "drain, ramify": partial(ours, options, "drain", n),
-            "enqueue, ramify": partial(ours, options, "enqueue", few),
-        }
-        cases["add of a planned batch"] = partial(ours, options, "add", n)
-        for peer in PEERS:
-            cases[f"drain, {peer}"] = partial(theirs, options, peer, "drain", few)
-            cases[f"enqueue, {peer}"] = partial(theirs, options, peer, "enqueue", few)
-        for what, known in SHAPES.items():
-            size = edges // 2 if what == "chain" else edges
-            cases[f"{what}, ramify"] = partial(ours, options, what, size)
+        shapes = SHAPES if name == "no AOF" else {}
+        compared = {"drain": PEERS, "enqueue": PEERS, **shapes}
+        sizes = {"drain": n, "enqueue": 2 * few, "fan": edges, "chain": edges // 2, "dag": edges}
+        cases = {"add of a planned batch": partial(ours, options, "add", n), "bare": partial(ours, options, "bare", n)}
+        for what, known in compared.items():
+            cases[f"{what}, ramify"] = partial(ours, options, what, sizes[what])
             for peer in known:
-                cases[f"{what}, {peer}"] = partial(theirs, options, peer, what, size)
-        figures = measure.interleave(rounds, cases)
+                cases[f"{what}, {peer}"] = partial(theirs, options, peer, what, min(few, sizes[what]))
+        figures = measure.interleave(rounds if shapes else 1, cases)
         ratios = {
             f"{what}, ramify / {peer}": measure.ratio(figures, f"{what}, ramify", f"{what}, {peer}")
-            for what, known in {"drain": PEERS, "enqueue": PEERS, **SHAPES}.items()
+            for what, known in compared.items()
             for peer in known
         }
+        ratios["drain, ramify / bare"] = measure.ratio(figures, "drain, ramify", "bare")
         report[name] = {
             "figures": measure.summary(figures),
             "ratios": ratios,
-            "start": ours(options, "start", few // 10),
+            "start": ours(options, "start", few // 5),
         }
+    report["enqueue and wait, jobs/s"] = {peer: theirs((), peer, "wait", few // 10) for peer in WAITERS}
     report["claim"] = {
         str(stored): ours((), "claim", stored) for stored in ((1_000, 10_000) if small else (1_000, 1_000_000))
     }
@@ -210,7 +259,8 @@ def run(rounds: int, small: bool) -> dict[str, object]:
 
 
 CASES = {
-    "drain": drain.drain,
+    "drain": drain,
+    "bare": bare,
     "enqueue": enqueue,
     "add": add,
     "start": start,

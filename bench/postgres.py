@@ -1,6 +1,8 @@
-"""PostgreSQL beside PgQueuer: drain, additions, starts and graphs, on one throw-away server with its data on the disk.
+"""PostgreSQL beside PgQueuer: drain, additions, starts, graphs, and claims beside a million jobs, on one throw-away
+server with its data on the disk.
 
-`make bench ARGS=postgres`. The server is the system's, else the wheel's; its settings are its own but for memory.
+`make bench ARGS=postgres`, or one figure alone: `python -m bench.postgres drain` (see `FIGURES`). The server is the
+system's, else the wheel's; its settings are its own but for memory.
 """
 
 import json
@@ -8,14 +10,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
 from bench import graphs, measure, peers, tasks
-from ramify import Node, Ramify, job
+from ramify import Node, Ramify, group, job
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
@@ -25,21 +27,23 @@ SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
 
 
 @contextmanager
-def fresh(url: str) -> Iterator[Ramify]:
+def fresh(url: str, schema: str = "ramify") -> Iterator[Ramify]:
     """Lend an app on an empty schema."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS ramify CASCADE")
-    with Ramify(url, tasks=["bench.tasks"]) as app:
+        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    with Ramify(url, tasks=["bench.tasks"], schema=schema) as app:
         yield app
 
 
-def drain(app: Ramify, n: int, extra: int = 0) -> float:
+def drain(url: str, n: int, schema: str = "ramify") -> float:
     """Return how many jobs a second a worker with two children does that finds all of them waiting."""
-    worker = app.worker(children=2, burst=True)
-    begin = time.perf_counter()
-    worker.run()
-    seconds = time.perf_counter() - begin
-    assert app.counts() == {"done": n + extra}
+    # Opened anew, as a worker does: it has not used its store yet.
+    with Ramify(url, tasks=["bench.tasks"], schema=schema) as app:
+        worker = app.worker(children=2, burst=True)
+        begin = time.perf_counter()
+        worker.run()
+        seconds = time.perf_counter() - begin
+        assert app.counts().get("done", 0) >= n
     return n / seconds
 
 
@@ -47,17 +51,29 @@ def flat(url: str, n: int) -> float:
     """Drain jobs that have nothing to do with each other."""
     with fresh(url) as app:
         app.store.add(plan(sketch([job(tasks.noop, i) for i in range(n)]), make_ids))
-        return drain(app, n)
+    return drain(url, n)
 
 
 def graph(url: str, node: Node[Any], n: int) -> float:
     """Drain a graph."""
     with fresh(url) as app:
         app.enqueue(node)
-        worker = app.worker(children=2, burst=True)
-        begin = time.perf_counter()
-        worker.run()
-        return n / (time.perf_counter() - begin)
+    return drain(url, n)
+
+
+def stock(url: str, schema: str, n: int) -> None:
+    """Store jobs that wait in another queue."""
+    with fresh(url, schema) as app:
+        for start in range(0, n, 50_000):
+            others = group(*[job(tasks.noop, i) for i in range(min(50_000, n - start))])
+            app.enqueue(others.options(queue="elsewhere"))
+
+
+def beside(url: str, n: int, schema: str) -> float:
+    """Drain a group beside what the schema holds."""
+    with Ramify(url, tasks=["bench.tasks"], schema=schema) as app:
+        app.enqueue(group(*[job(tasks.noop, i) for i in range(n)]))
+    return drain(url, n, schema)
 
 
 def batch(url: str, n: int) -> float:
@@ -109,47 +125,73 @@ def peer(server: Server, what: str, n: int) -> float:
     return float(json.loads(done.stdout))
 
 
-def run(rounds: int, small: bool) -> dict[str, object]:
-    """Measure ramify and PgQueuer in turn, then the graphs."""
-    n, few, links, depth = (5_000, 200, 100, 2) if small else (50_000, 2_000, 2_000, 4)
-    found = binaries()
-    server = Server(found[min(found)], SETTINGS, disk=True)
-    url = server.url()
-    ours = lambda act, n: float(peers.ours("bench.postgres", act, url, n))  # noqa: E731 - one line says it
-    shapes: dict[str, Callable[[], float]] = {
-        f"random DAG of {n // 5:,}": lambda: ours("dag", n // 5),
-        f"fan-in {n // 5:,} to 1": lambda: ours("fan_in", n // 5),
-        f"chain of {links:,}": lambda: ours("chain", links),
-        f"tree 10^{depth}": lambda: ours("tree", depth),
-    }
-    try:
-        figures = measure.interleave(
-            rounds,
-            {
-                "drain, ramify": lambda: ours("flat", n),
-                "drain, pgqueuer": lambda: peer(server, "drain", n),
-                "batch, ramify": lambda: ours("batch", n),
-                "batch, pgqueuer": lambda: peer(server, "fill", n),
-                "one at a time, ramify": lambda: ours("one", few),
-                "one at a time, pgqueuer": lambda: peer(server, "one", few),
-                **shapes,
-            },
-        )
-        begun = [starts(url, few // 4) for _ in range(rounds)]
-    finally:
-        server.remove()
-    return {
-        "unit": "jobs/s",
-        "figures": measure.summary(figures),
-        "starts": begun,
-        "ratios": {
-            f"{what}: ramify / pgqueuer": measure.ratio(figures, f"{what}, ramify", f"{what}, pgqueuer")
+class Bench:
+    """The figures, each from cases that are measured in turn on one server."""
+
+    def __init__(self, small: bool) -> None:
+        self.n, self.few, self.links, self.depth = (5_000, 200, 100, 2) if small else (50_000, 2_000, 2_000, 4)
+        self.stored = (1_000, 20_000) if small else (1_000, 1_000_000)
+        found = binaries()
+        self.server = Server(found[min(found)], SETTINGS, disk=True)
+
+    def ours(self, act: str, n: int, *more: object) -> Callable[[], float]:
+        """Return what measures ramify in a process of its own."""
+        return lambda: float(peers.ours("bench.postgres", act, self.server.url(), n, *more))
+
+    def theirs(self, what: str, n: int) -> Callable[[], float]:
+        """Return what measures PgQueuer on the same server."""
+        return lambda: peer(self.server, what, n)
+
+    def cases(self, figure: str) -> dict[str, Callable[[], float]]:
+        """Return what a figure compares."""
+        n, few, links, depth = self.n, self.few, self.links, self.depth
+        if figure == "drain":
+            return {"drain, ramify": self.ours("flat", n), "drain, pgqueuer": self.theirs("drain", n)}
+        if figure == "batches":
+            return {"batch, ramify": self.ours("batch", n), "batch, pgqueuer": self.theirs("fill", n)}
+        if figure == "singles":
+            return {"one at a time, ramify": self.ours("one", few), "one at a time, pgqueuer": self.theirs("one", few)}
+        if figure == "graphs":
+            return {
+                f"random DAG of {n // 5:,}": self.ours("dag", n // 5),
+                f"fan-in {n // 5:,} to 1": self.ours("fan_in", n // 5),
+                f"chain of {links:,}": self.ours("chain", links),
+                f"tree 10^{depth}": self.ours("tree", depth),
+            }
+        if figure == "stored":
+            for many in self.stored:
+                stock(self.server.url(), f"stored_{many}", many)
+            return {f"{many:,} stored": self.ours("beside", n // 5, f"stored_{many}") for many in self.stored}
+        return {}
+
+    def measure(self, figures: Sequence[str], rounds: int) -> dict[str, object]:
+        """Return the medians of the figures, and the ratios among them."""
+        found = measure.interleave(rounds, {name: run for each in figures for name, run in self.cases(each).items()})
+        ratios = {
+            f"{what}: ramify / pgqueuer": measure.ratio(found, f"{what}, ramify", f"{what}, pgqueuer")
             for what in ("drain", "batch", "one at a time")
-        },
-    }
+            if f"{what}, ramify" in found
+        }
+        if "stored" in figures:
+            few, many = (f"{n:,} stored" for n in self.stored)
+            ratios[f"cost at {many} / at {few}"] = measure.ratio(found, few, many)
+        begun = [starts(self.server.url(), self.few // 4) for _ in range(rounds)] if "starts" in figures else []
+        return {"unit": "jobs/s", "figures": measure.summary(found), "starts": begun, "ratios": ratios}
 
 
-ACTS: dict[str, Callable[[str, int], float]] = {
+FIGURES = ("drain", "batches", "singles", "graphs", "stored", "starts")
+
+
+def run(rounds: int, small: bool, figures: Sequence[str] = FIGURES) -> dict[str, object]:
+    """Measure ramify and PgQueuer in turn, then the graphs, then starts."""
+    bench = Bench(small)
+    try:
+        return bench.measure(figures, rounds)
+    finally:
+        bench.server.remove()
+
+
+ACTS: dict[str, Callable[..., float]] = {
     "flat": flat,
     "batch": batch,
     "one": one_at_a_time,
@@ -157,8 +199,12 @@ ACTS: dict[str, Callable[[str, int], float]] = {
     "fan_in": lambda url, n: graph(url, graphs.fan_in(n), n),
     "chain": lambda url, n: graph(url, graphs.chain(n), n),
     "tree": lambda url, depth: graph(url, graphs.tree(depth), 10**depth),
+    "beside": beside,
 }
 
 if __name__ == "__main__":
-    act, url, n = sys.argv[1:]
-    print(json.dumps(ACTS[act](url, int(n))))
+    if sys.argv[1] in FIGURES:
+        print(json.dumps(run(3, "small" in sys.argv, [sys.argv[1]]), indent=1))
+    else:
+        act, url, n, *more = sys.argv[1:]
+        print(json.dumps(ACTS[act](url, int(n), *more)))

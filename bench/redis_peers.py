@@ -1,7 +1,7 @@
 """Queues on Redis at their best settings for two cores: two processes, results stored. Run by `redis.py`.
 
-`python redis_peers.py PEER drain|enqueue|fan|chain|dag PORT N` prints jobs a second. Every job returns when it ran, so
-what a worker needs to start is not counted against it.
+`python redis_peers.py PEER drain|enqueue|wait|fan|chain|dag PORT N` prints jobs a second. Every job returns when it
+ran, so what a worker needs to start is not counted against it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 PEER, WHAT, PORT, N = sys.argv[1:5] if __name__ == "__main__" else ["", "", os.environ["BENCH_PORT"], "0"]
 URL = f"redis://127.0.0.1:{PORT}/0"
 HERE = Path(__file__).parent
-huey_now = dramatiq_now = celery_now = None
+huey_now = dramatiq_now = celery_now = streaq_now = taskiq_now = None
 """Made with the app of their peer."""
 
 
@@ -36,6 +36,16 @@ def workers(*command, n=2):
 def measure(add, read, *command, n=2):
     """Return jobs a second from the first start to the last; of enqueueing alone if that is asked for."""
     n_jobs = int(N)
+    if WHAT == "wait":
+        started = workers(*command, n=n)
+        read(add(1)[0])
+        begin = time.perf_counter()
+        for _ in range(n_jobs):
+            read(add(1)[0])
+        seconds = time.perf_counter() - begin
+        for process in started:
+            process.terminate()
+        return n_jobs / seconds
     begin = time.perf_counter()
     handles = add(n_jobs)
     if WHAT == "enqueue":
@@ -56,7 +66,7 @@ def until(look):
     end = time.monotonic() + 120
     while (found := look()) is None:
         assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.005)
+        time.sleep(0.0005 if WHAT == "wait" else 0.005)
     return found
 
 
@@ -147,6 +157,64 @@ def saq():
     return measure(lambda n: loop.run_until_complete(add_all(n)), read, "saq", "redis_peers.saq_settings", "--quiet")
 
 
+def streaq():
+    """Its dependencies are the ids of tasks made before; `enqueue_many` stores all at once."""
+    from streaq import TaskStatus
+
+    worker = __getattr__("streaq_worker")
+
+    async def run():
+        async with worker:
+            begin = time.perf_counter()
+            made = []
+            for before in edges(int(N)):
+                made.append(streaq_now.enqueue().start(after=[made[i].id for i in before] or None))
+                if WHAT == "enqueue":
+                    await made[-1]
+            if WHAT == "enqueue":
+                return int(N) / (time.perf_counter() - begin)
+            if WHAT == "drain":
+                await worker.enqueue_many(made)
+            else:
+                for one in made:
+                    await one
+            begin = time.time_ns()
+            started = workers("streaq", "run", "redis_peers:streaq_worker", "--burst")
+            times = []
+            for one in made:
+                while await one.status() != TaskStatus.DONE:
+                    await asyncio.sleep(0.02)
+                times.append((await one.result()).result)
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait()
+            return int(N) / ((max(times) - (min(times))) / 1e9)
+
+    return asyncio.run(run())
+
+
+def taskiq():
+    broker = __getattr__("taskiq_broker")
+
+    async def run():
+        await broker.startup()
+        begin = time.perf_counter()
+        made = [await taskiq_now.kiq() for _ in range(int(N))]
+        if WHAT == "enqueue":
+            return int(N) / (time.perf_counter() - begin)
+        started = workers(
+            *["taskiq", "worker", "redis_peers:taskiq_broker", "-w", "2", "--log-level", "ERROR", "--no-parse"], n=1
+        )
+        times = [(await one.wait_result(check_interval=0.01, timeout=120)).return_value for one in made]
+        for process in started:
+            process.terminate()
+            process.wait()
+        return int(N) / ((max(times) - min(times)) / 1e9)
+
+    return asyncio.run(run())
+
+
 def __getattr__(name):
     """Make the app of a peer when it is asked for: only its own process imports it."""
     peer = name.partition("_")[0]
@@ -181,6 +249,22 @@ def __getattr__(name):
             "functions": [("saq_now", saq_now)],
             "concurrency": 20,
         }
+    elif peer == "streaq":
+        from streaq import Worker
+
+        async def streaq_now():
+            return now()
+
+        made = Worker(redis_url=URL, concurrency=32)
+        globals().update(streaq_worker=made, streaq_now=made.task(name="now")(streaq_now))
+    elif peer == "taskiq":
+        from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
+
+        async def taskiq_now():
+            return now()
+
+        made = ListQueueBroker(URL).with_result_backend(RedisAsyncResultBackend(URL))
+        globals().update(taskiq_broker=made, taskiq_now=made.task(task_name="now")(taskiq_now))
     if name not in globals():
         raise AttributeError(name)
     return globals()[name]
@@ -189,7 +273,7 @@ def __getattr__(name):
 if __name__ == "__main__":
     sys.modules["redis_peers"] = sys.modules[__name__]  # what a peer names by its module is found by its workers
     now.__module__ = "redis_peers"
-    for made in ("huey_app", "dramatiq_broker", "celery_app"):
+    for made in ("huey_app", "dramatiq_broker", "celery_app", "streaq_worker", "taskiq_broker"):
         if made.startswith(PEER):
             __getattr__(made)
     print(json.dumps(globals()[PEER]()))

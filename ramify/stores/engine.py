@@ -41,6 +41,7 @@ class Engine(ABC):
     """A store over tables. A subclass opens atomic steps, and reads."""
 
     slice: int = SLICE
+    elsewhere: bool = False
 
     @abstractmethod
     def _write(self, durable: bool = True) -> AbstractContextManager[Tables]:
@@ -107,6 +108,8 @@ class Engine(ABC):
                 host = Host(want.host, want.units, tables.running_on(want.host))
             room = Room(limits, tables.running_by_lane() if limits else {}, host)
             lanes = open_lanes(tables.ready_lanes(), want, room)
+            if room.is_endless and len(lanes) == 1:  # there is nothing to choose from
+                return (tables.start(session, chosen) if chosen else []) + tables.start_in(session, lanes[0], want.n)
             candidates = [found for lane in lanes for found in tables.ready_in(lane, room.left(lane, want.n))]
             chosen = chosen + choose(candidates, want, room)
         return tables.start(session, chosen) if chosen else []

@@ -48,6 +48,9 @@ LOG: Final = 5000
 class Store(Protocol):
     """Where jobs are kept."""
 
+    elsewhere: bool
+    """Whether a step waits for another process. Then a worker makes it in a second thread, beside other calls."""
+
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         """Store the batch, all or nothing; return which of its rows stand for an earlier job (`unless`, `request`).
 

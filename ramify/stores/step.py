@@ -6,7 +6,7 @@ the specification: stores are compared row by row.
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -36,6 +36,9 @@ from ramify.model import (
     Work,
 )
 from ramify.stores.tables import Tables
+
+PORTIONS: Final = 4
+"""How many slices of edges a step settles at once: an entry of the worklist costs as much as a hundred edges."""
 
 T = TypeVar("T")
 
@@ -81,12 +84,22 @@ class Step:
             row.state = resting_state(row.hold, row.waits)
 
     def _settle(self, ended: dict[JobId, State]) -> None:
-        """Settle the edges out of ended jobs: at once if they are few, else through the worklist."""
-        first_bad = self.tables.settle(ended, self.slice) if ended else []
-        if first_bad is None:
-            for id in sorted(ended):
-                self.enlist(id, Verb.SPREAD)
-        for group in first_bad or ():
+        """Settle the edges out of ended jobs: a few slices of them at once, the rest through the worklist."""
+        portions = [sorted(ended)] if ended else []
+        groups: list[JobId] = []
+        settled = 0
+        while portions:
+            ids = portions.pop()
+            first_bad = self.tables.settle({id: ended[id] for id in ids}, self.slice) if settled < PORTIONS else None
+            if first_bad is not None:
+                groups += first_bad
+                settled += 1
+            elif len(ids) > 1 and settled < PORTIONS:
+                portions += [ids[len(ids) // 2 :], ids[: len(ids) // 2]]
+            else:
+                for id in ids:
+                    self.enlist(id, Verb.SPREAD)
+        for group in groups:
             self._cancel_rest(group)
 
     def enlist(self, job: JobId, verb: Verb, origin: JobId | None = None) -> None:

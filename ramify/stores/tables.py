@@ -137,6 +137,10 @@ class Tables(Protocol):
         """Make these ready jobs run in this session; return them in this order."""
         ...
 
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        """Make the jobs that `ready_in` would name run in this session; return them in its order."""
+        ...
+
     # What can be claimed
 
     def ready_ends(self, n: int) -> list[JobId]:

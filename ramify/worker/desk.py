@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from typing import Final
 
 from ramify.ended import say
@@ -98,6 +99,7 @@ class Desk:
         self._arrived: list[Claim] = []
         self._doomed: list[Claim] = []
         self._unsure = False
+        self._under_way: tuple[list[Outcome], Want, Future[Exchange]] | None = None
 
     def open(self) -> None:
         """Begin a new session."""
@@ -109,6 +111,9 @@ class Desk:
 
     def forget(self) -> None:
         """Forget the session and what it had; it was declared dead."""
+        if self._under_way is not None:
+            self._under_way[2].exception()  # waits for its end, which is nobody's business now
+            self._under_way = None
         for kept in (self.outcomes, self.lines, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
             kept.clear()
         self.results.clear()
@@ -142,18 +147,42 @@ class Desk:
                 self._reports.append((claim, report, cancelled))
 
     def exchange(self, want: Want) -> bool:
-        """Report all there is and claim; return whether the store had something for us.
+        """Report all there is and claim; return whether the store may have more for us than it gave.
 
         Jobs to run are added to `claims`, results that fill their arguments to `results`.
         """
+        outcomes = self._collect_outcomes()
+        return self._take(outcomes, want, self.store.exchange(self.session, outcomes, want))
+
+    def begin(self, want: Want, beside: Callable[..., Future[Exchange]]) -> None:
+        """Begin an exchange `beside` this thread; `finish` does the rest. There is one at a time."""
+        outcomes = self._collect_outcomes()
+        self._under_way = outcomes, want, beside(self.store.exchange, self.session, outcomes, want)
+
+    def is_exchanging(self) -> bool:
+        """Tell whether an exchange has begun that `finish` has not ended."""
+        return self._under_way is not None
+
+    def is_answered(self) -> bool:
+        """Tell whether the store has answered to the exchange that has begun."""
+        return self._under_way is not None and self._under_way[2].done()
+
+    def finish(self) -> bool:
+        """End the exchange that has begun, as `exchange` does; wait for the store if it has not answered."""
+        assert self._under_way is not None
+        (outcomes, want, reply), self._under_way = self._under_way, None
+        return self._take(outcomes, want, reply.result())
+
+    def _collect_outcomes(self) -> list[Outcome]:
         if self._unsure:
             self._reconcile()
         self._prepare()
         if self.lines:
             self.append()  # as long as the jobs are ours
-        outcomes = self.outcomes[:SLICE]
         self._unsure = True
-        reply = self.store.exchange(self.session, outcomes, want)
+        return self.outcomes[:SLICE]
+
+    def _take(self, outcomes: Sequence[Outcome], want: Want, reply: Exchange) -> bool:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
@@ -165,7 +194,7 @@ class Desk:
         self._sort(reply.claims)
         self._fill()
         self._arrange()
-        return bool(reply.claims or reply.more)
+        return reply.more or len(reply.claims) >= want.n > 0
 
     def beat(self, progress: Sequence[Progress]) -> None:
         """Renew the session's lease; end trees whose time has passed."""
@@ -201,6 +230,8 @@ class Desk:
 
     def close(self) -> None:
         """Report what is left and end the session."""
+        if self._under_way is not None:
+            self.finish()
         while self.has_outcomes():
             self.exchange(_NOTHING)
         self.store.leave(self.session)

@@ -1,7 +1,8 @@
-"""The supervisor: the only user of the store, in one thread.
+"""The supervisor: the only user of the store.
 
 A turn: hear the children, look at the clock, exchange outcomes for claims, send those out, sleep until something
-happens. What the children do is `crew.py`, what the store is told `desk.py`.
+happens. What the children do is `crew.py`, what the store is told `desk.py`. An exchange with a store elsewhere goes on
+in a second thread while there are children to be served.
 """
 
 import logging
@@ -13,7 +14,8 @@ import socket
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
 from multiprocessing.connection import wait as wait_for_any
@@ -24,7 +26,7 @@ from typing import Final
 
 from ramify.deploy import declare_limits
 from ramify.errors import BadTask, CannotStart, Lost, StoreDown
-from ramify.model import State, Want
+from ramify.model import Exchange, State, Want
 from ramify.stores.protocol import Store
 from ramify.system import NAME as SYSTEM
 from ramify.system import STOPS, clock
@@ -40,6 +42,9 @@ BEAT: Final = 5.0
 BEAT_PROGRESS: Final = 0.5
 POLL: Final = 1.0
 """Seconds between looks into the store when nothing wakes us, give or take half: a hint may get lost."""
+
+MANY: Final = 16
+"""So many outcomes at once show that jobs are short; then the children are served while the store takes them."""
 
 LONGEST_PAUSE: Final = 2.0
 _log = logging.getLogger("ramify.worker")
@@ -97,6 +102,7 @@ class Worker:
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
         self._far.setblocking(False)
+        self._second = ThreadPoolExecutor(1, "ramify-exchange")
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
@@ -119,6 +125,7 @@ class Worker:
             if self._desk.session:  # after an error: others may have our jobs at once
                 with suppress(StoreDown, Lost):
                     self._store.leave(self._desk.session)
+            self._second.shutdown()
             self._near.close()
             self._far.close()
             shutil.rmtree(directory, ignore_errors=True)
@@ -126,6 +133,10 @@ class Worker:
     def stop(self) -> None:
         """Begin to stop, as a signal does; may be called from another thread or a signal handler."""
         self._stops += 1
+        self._ring()
+
+    def _ring(self) -> None:
+        """End a sleep."""
         if self._far is not None:
             with suppress(OSError):
                 self._far.send(b"!")
@@ -148,13 +159,18 @@ class Worker:
             self._keep_lease()
             if self._crontab.due_in() == 0.0 and not self._stops:
                 self._crontab.tick()
-            claimed = self._exchange()
-            if not (claimed or self._desk.has_work() or self._finished()):
+            self._exchange()
+            if not self._has_more_work():
+                self._crew.collect()  # or what was said meanwhile would end the sleep at once, with nothing to tell
+                self._hand_over()
+            if not (self._has_more_work() or self._finished()):
                 self._sleep()
             self._pauses = 0
         except StoreDown as error:
+            self._next_poll = 0.0
             self._pause(error)
         except Lost:
+            self._next_poll = 0.0
             _log.warning("session %s was declared dead; its jobs are left to others", self._desk.session)
             self._crew.forget()
             self._desk.forget()
@@ -176,18 +192,34 @@ class Worker:
             for row, outcome in outcomes:
                 desk.end(row, outcome)
 
-    def _exchange(self) -> bool:
-        """Exchange outcomes for claims if there is a reason to; return whether there is more to do at once."""
-        desk, crew, now = self._desk, self._crew, monotonic()
-        functions, coroutines = self._room()
-        eager = self._next_poll <= now
-        if not (desk.has_work() or eager):
-            crew.dispatch()
-            return False
-        want = self._want(functions, coroutines)
-        more = desk.exchange(want)
-        partial = want.tasks is not self._known
-        self._idle = not (more or desk.claims or partial) and want.n > 0
+    def _exchange(self) -> None:
+        """Exchange outcomes for claims if there is a reason to, and send out what there is."""
+        desk, crew = self._desk, self._crew
+        answered = desk.is_answered()
+        if answered:
+            self._take(desk.finish())
+        if not desk.is_exchanging():
+            if self._store.elsewhere and crew.busy() and len(desk.outcomes) >= MANY:
+                desk.begin(self._ask(), self._beside)  # first: sending out takes about as long as the store does
+            elif not answered and (desk.has_work() or self._next_poll <= monotonic()):
+                self._take(desk.exchange(self._ask()))
+        crew.dispatch()
+        self._hand_over()
+
+    def _beside(self, call: Callable[..., Exchange], *arguments: object) -> Future[Exchange]:
+        """Make a call in the second thread; a sleep ends with it."""
+        future = self._second.submit(call, *arguments)
+        future.add_done_callback(lambda _: self._ring())
+        return future
+
+    def _has_more_work(self) -> bool:
+        """Tell whether another turn at once would do something."""
+        return self._desk.is_answered() if self._desk.is_exchanging() else self._desk.has_work()
+
+    def _take(self, more: bool) -> None:
+        """Take what an exchange brought, and set when to look again."""
+        desk, crew, partial = self._desk, self._crew, self._wanted.tasks is not self._known
+        self._idle = not (more or desk.claims or partial) and self._wanted.n > 0
         # Where there is one coroutine there may be a hundred, and they could all begin.
         self._awaiting = any(claim.row.lane.task in self._coroutines for claim in desk.claims)
         if desk.claims:
@@ -198,16 +230,17 @@ class Worker:
             desk.cancels.clear()
         if self._stops:
             crew.give_back()
-        crew.dispatch()
-        self._hand_over()
         functions, coroutines = self._room()
-        again = bool(more and functions) or bool(partial and functions) or bool(self._awaiting and coroutines)
-        self._next_poll = (
-            now
-            if again
-            else now + min(POLL * (0.5 + random.random()), math.inf if desk.due_in is None else max(0.005, desk.due_in))
-        )
-        return again
+        again = bool((more or partial) and functions) or bool(self._awaiting and coroutines)
+        due_in = math.inf if desk.due_in is None else max(0.005, desk.due_in)
+        pause = 0.0 if again else min(POLL * (0.5 + random.random()), due_in)
+        self._next_poll = min(self._next_poll, monotonic() + pause)  # a hint may have come meanwhile
+
+    def _ask(self) -> Want:
+        """Return what to ask the store for now."""
+        self._wanted = self._want(*self._room())
+        self._next_poll = math.inf
+        return self._wanted
 
     def _room(self) -> tuple[int, int]:
         """Return how many more functions and coroutines this worker takes."""
@@ -261,7 +294,7 @@ class Worker:
             self._crew.kill("its worker was told to stop")
 
     def _finished(self) -> bool:
-        if self._crew.busy() or self._crew.reports or self._crew.outcomes:
+        if self._crew.busy() or self._crew.reports or self._crew.outcomes or self._desk.is_exchanging():
             return False
         if self._stops:
             return True
@@ -287,7 +320,9 @@ class Worker:
 
     def _sleep(self) -> None:
         now = monotonic()
-        until = min(self._next_poll, self._next_beat, self._next_adopt, self._crew.next_time(), self._stop_by)
+        until = min(self._next_beat, self._next_adopt, self._crew.next_time(), self._stop_by)
+        if not self._desk.is_exchanging():
+            until = min(until, self._next_poll)
         if (due_in := self._crontab.due_in()) is not None:
             until = min(until, now + due_in)
         if self._crew.progress:

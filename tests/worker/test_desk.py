@@ -1,6 +1,7 @@
 """What the worker tells the store and what survives when that is down or has given the session up."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -161,3 +162,48 @@ def test_cancels_are_heard(store: Torn, place: Place) -> None:
     desk.beat([])
 
     assert [job] == desk.cancels
+
+
+def test_outcomes_that_come_while_an_exchange_goes_on_are_told_by_the_next(store: Torn, place: Place) -> None:
+    """An exchange beside takes what there was when it began; the rest is not forgotten, nor told too soon."""
+    jobs = [place.add(call("double", n)) for n in range(2)]
+    desk = open_desk(store)
+    first, second = claim(desk)
+    begun: list[Future[Any]] = []
+
+    desk.report(done([first]))
+    desk.begin(Want(0), lambda *_: begun.append(Future()) or begun[0])
+    desk.report(done([second]))
+    assert (desk.is_exchanging(), desk.is_answered()) == (True, False)
+    begun[0].set_result(store.exchange(desk.session, desk.outcomes[:1], Want(0)))
+    desk.finish()
+
+    assert [place.row(job).state for job in jobs] == ["done", "running"]
+    assert [outcome.job for outcome in desk.outcomes] == [second.row.id]
+
+
+def test_the_end_of_a_desk_waits_for_its_exchange(store: Torn, place: Place) -> None:
+    """Who closes the desk while an exchange goes on leaves nothing untold."""
+    job = place.add(call("double", 1))
+    desk = open_desk(store)
+    desk.report(done(claim(desk)))
+
+    with ThreadPoolExecutor(1) as second:
+        desk.begin(Want(0), second.submit)
+        desk.close()
+
+    assert (place.row(job).state, desk.outcomes, desk.session) == ("done", [], "")
+
+
+def test_an_exchange_of_a_lost_session_is_dropped(store: Torn, place: Place) -> None:
+    """What comes of an exchange in a session that was given up meanwhile is nobody's."""
+    place.add(call("double", 1))
+    desk = open_desk(store)
+    desk.report(done(claim(desk)))
+    store.leave(desk.session)
+
+    with ThreadPoolExecutor(1) as second:
+        desk.begin(ALL, second.submit)
+        desk.forget()
+
+    assert not (desk.is_exchanging() or desk.has_work())

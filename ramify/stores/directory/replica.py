@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from ramify.errors import NewerSchema
 from ramify.graph.arrive import Arrival
-from ramify.model import Batch, JobId, Line, Session, SessionId
+from ramify.model import Batch, Claim, JobId, Lane, Line, Session, SessionId
 from ramify.stores.directory.record import Change, Record
 from ramify.stores.sqlite.statements import MIGRATIONS
 from ramify.stores.sqlite.tables import SqliteTables
@@ -204,6 +204,9 @@ class Replica(SqliteTables):
         if alive:
             self._leases.renew(session)
         return alive
+
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        return self.start(session, [id for _, _, id, _ in self.ready_in(lane, n)])  # a record names the jobs
 
     def bury(self, session: SessionId | None) -> None:
         if session is not None:

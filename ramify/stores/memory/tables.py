@@ -248,6 +248,9 @@ class MemoryTables:
         )
         return Claim(copy(row), self.payloads.get(row.id, Payload()), slots)
 
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        return self.start(session, [id for _, _, id, _ in self.ready_in(lane, n)])
+
     # What can be claimed
 
     def ready_ends(self, n: int) -> list[JobId]:

@@ -80,6 +80,8 @@ class Postgres(Engine):
     `clock` is for tests.
     """
 
+    elsewhere = True
+
     def __init__(
         self,
         address: str,

@@ -38,7 +38,7 @@ from ramify.stores.postgres.select import select_rows
 from ramify.stores.postgres.server import key
 from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Transaction
-from ramify.stores.protocol import LEASE, LOG
+from ramify.stores.protocol import LEASE, LOG, SLICE
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)
@@ -72,7 +72,10 @@ class PostgresTables:
         self._lifelines, self._time = lifelines, server_time
         self._ready_channel, self._ended_channel = channels
         self._ask, self._tell, self._one = step.ask, step.tell, step.one
+        # What the last look at what can be claimed showed. What others make ready meanwhile is theirs to speak of.
         self._next_due: float | None = None
+        self._ready_ends: list[JobId] = []
+        self._ready_lanes: list[int] = []
 
     def now(self) -> float:
         if self._clock is not None:
@@ -185,29 +188,17 @@ class PostgresTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
-        alike: dict[tuple[State, int], list[JobId]] = {}
-        for outcome in sorted(outcomes, key=lambda outcome: outcome.job):
-            alike.setdefault((outcome.state, outcome.attempt), []).append(outcome.job)
-        now = self.now()
-        # An earlier try, or a cancel that came too late, may have left a failure.
-        marred: dict[JobId, bool] = {}
-        for (state, attempt), ids in alike.items():
-            marred |= self._ask("end.end", [state.value, now, literals.names(ids), session, attempt])
-        kept = [
-            (each.job, each.value, each.failure)
-            for each in outcomes
-            if each.job in marred and (each.value is not None or each.failure is not None or marred[each.job])
+        outcomes = sorted(outcomes, key=lambda outcome: outcome.job)
+        values = [outcome.value for outcome in outcomes]
+        given = [
+            literals.names([outcome.job for outcome in outcomes]),
+            literals.names([outcome.state.value for outcome in outcomes]),
+            literals.numbers([outcome.attempt for outcome in outcomes]),
+            literals.blobs([None if value is None else value.json for value in values]),
+            literals.numbers([value is not None and value.spread for value in values]),
+            literals.texts([columns.failure_text(outcome.failure) for outcome in outcomes]),
         ]
-        if kept:
-            jobs, values, failures = zip(*kept, strict=True)
-            left = [
-                literals.names(jobs),
-                literals.blobs([None if value is None else value.json for value in values]),
-                literals.numbers([value is not None and value.spread for value in values]),
-                literals.texts(map(columns.failure_text, failures)),
-            ]
-            self._tell("end.keep", left)
-        return list(marred)
+        return [id for (id,) in self._ask("end.end", [self.now(), *given, session])]
 
     def settle(self, ended: Mapping[JobId, State], most: int) -> list[JobId] | None:
         return self._settle(ended, FIRST, LAST, most)
@@ -223,24 +214,33 @@ class PostgresTables:
     def start(self, session: SessionId, ids: Sequence[JobId]) -> list[Claim]:
         return self._claims(ids, self._ask("claim.start", [session, self.now(), literals.names(ids)]))
 
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        claims = self._read_claims(self._ask("claim.start in", [session, self.now(), self._lanes.id(lane), n]))
+        claims.sort(key=lambda claim: (-claim.row.priority, claim.row.tree, claim.row.id))
+        return claims
+
     def _claims(self, ids: Sequence[JobId], found: Sequence[columns.Values]) -> list[Claim]:
+        claims = {claim.row.id: claim for claim in self._read_claims(found)}
+        return [claims[id] for id in ids]
+
+    def _read_claims(self, found: Sequence[columns.Values]) -> list[Claim]:
         lanes = self._lanes.read({values[6] for values in found}, self._ask)
         read = [columns.read_claim(values, lanes) for values in found]
-        claims = {claim.row.id: claim for claim, _ in read}
-        taking = {claim.row.id for claim, takes in read if takes and not claim.row.doomed}
+        taking = {claim.row.id: claim for claim, takes in read if takes and not claim.row.doomed}
         for edge in self._edges("edges.slots", literals.names(taking)) if taking else ():
-            claims[edge.after].slots.append(edge)
-        return [claims[id] for id in ids]
+            taking[edge.after].slots.append(edge)
+        return [claim for claim, _ in read]
 
     # What can be claimed
 
     def ready_ends(self, n: int) -> list[JobId]:
-        return [id for (id,) in self._ask("claim.ends", [n])]
+        if n > SLICE:
+            self._look(n)
+        return self._ready_ends[:n]
 
     def ready_lanes(self) -> list[Lane]:
-        ids = [id for (id,) in self._ask("claim.lanes")]
-        lanes = self._lanes.read(ids, self._ask)
-        return [lanes[id] for id in ids]
+        lanes = self._lanes.read(self._ready_lanes, self._ask)
+        return [lanes[id] for id in self._ready_lanes]
 
     def ready_in(self, lane: Lane, n: int) -> list[Candidate]:
         found = self._ask("claim.lane", [self._lanes.id(lane), n])
@@ -263,7 +263,13 @@ class PostgresTables:
         self._ask("step.lock", [key(self._schema, "limits")])
 
     def wake_due(self, n: int) -> None:
-        self._tell("claim.due", [self.now(), n])
+        self._look()
+        if self._next_due is not None and self._next_due <= self.now():
+            self._tell("claim.due", [self.now(), n])
+            self._look()
+
+    def _look(self, n: int = SLICE) -> None:
+        [(self._ready_ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready", [n])
 
     def next_due(self) -> float | None:
         return self._next_due
@@ -365,7 +371,8 @@ class PostgresTables:
         return self._one("session.renew", [self.now() + LEASE, session]) is not None
 
     def is_alive(self, session: SessionId) -> bool:
-        return self._one("session.alive", [session]) is not None
+        self._step.begin()
+        return session in self._step.alive
 
     def bury(self, session: SessionId | None) -> None:
         if session is not None:
@@ -385,8 +392,7 @@ class PostgresTables:
         return self._claims(orphans, found)
 
     def cancels(self, session: SessionId) -> list[JobId]:
-        [(cancels, self._next_due)] = self._ask("session.ending", [session])
-        return list(cancels)
+        return [id for (id,) in self._ask("session.cancels", [session])]
 
     def overdue(self, n: int) -> list[JobId]:
         return [id for (id,) in self._ask("session.overdue", [self.now(), n])]

@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
 
-from ramify.model import Rule, Work
+from ramify.model import Rule, SessionId, Work
 from ramify.stores import relational as columns
 from ramify.stores.postgres.server import Clash, Connection, begin_text
 
@@ -54,6 +54,7 @@ class Transaction:
         """The server's time, and ours at that moment, if this step has asked."""
         self.limits: dict[str, Rule] = {}
         self.work: Work | None = None
+        self.alive: Collection[SessionId] = ()
         self.channels: set[str] = set()
         self.asked_to_commit = False
         self._lock, self._pooler, self._fast = lock, pooler, fast
@@ -97,13 +98,13 @@ class Transaction:
             if self.hold is not Hold.NONE:
                 while cursor.nextset():
                     pass
-                self._keep_look(cursor.fetchone() or (0.0, None, None))
+                self._keep_look(cursor.fetchone() or (0.0, None, None, ()))
         if self._held_back is not None:
             (statement, values), self._held_back = self._held_back, None
             self._cursor.execute(self.sql[statement], values)
 
     def _keep_look(self, look: Sequence[Any]) -> None:
-        now, work, limits = look
+        now, work, limits, self.alive = look
         self.time = now, time.monotonic()
         self.work = columns.read_work(tuple(work)) if work else None
         self.limits = {name: Rule(*rule) for name, rule in json.loads(limits).items()} if limits else {}

@@ -1,12 +1,24 @@
-"""What adding a batch writes; the same for a batch that needs a step and for one that needs none."""
+"""What adding a batch writes: words for a script that finds the indexes itself, or, in a step, every single write."""
 
+import builtins
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from ramify.graph.arrive import Arrival
-from ramify.model import Batch, JobId, Lane
+from ramify.model import Batch, Edge, JobId, Lane
 from ramify.stores.redis import records
-from ramify.stores.redis.records import NO_PAYLOAD, edge_key, encode, encode_edge, encode_payload, out_key, to_record
+from ramify.stores.redis.link import Word
+from ramify.stores.redis.records import (
+    NO_PAYLOAD,
+    edge_key,
+    encode,
+    encode_edge,
+    encode_payload,
+    encode_record,
+    out_key,
+    to_record,
+)
 from ramify.stores.redis.transaction import Writes
 
 
@@ -17,7 +29,10 @@ def digest(name: str) -> str:
 
 def insert(writes: Writes, batch: Batch, arrival: Arrival, number_of: Callable[[Lane], int]) -> dict[JobId, list[int]]:
     """Write rows and edges of an arrival; return the lowest place and the one after the highest, by job."""
-    places, slots = _insert_edges(writes, arrival)
+    places, slots = _find_places(arrival.edges)
+    for edge in arrival.edges:
+        writes.put("edge", edge_key(edge.after, edge.place), encode_edge(edge))
+        writes.add("out", out_key(edge))
     trees = {row.id: row.tree for row in arrival.rows}
     for edge in arrival.edges:
         if edge.before in trees and edge.after in trees and trees[edge.before] != trees[edge.after]:
@@ -27,7 +42,7 @@ def insert(writes: Writes, batch: Batch, arrival: Arrival, number_of: Callable[[
     for row in arrival.rows:
         id = row.id
         record = to_record(row, number_of(row.lane), *places.get(id, none))
-        writes.put("job", id, encode(record))
+        writes.put("job", id, encode_record(record, record.lane, record.low, record.high))
         payload = payloads.get(id)
         if payload is not None and payload != NO_PAYLOAD:
             writes.put("payload", id, encode_payload(payload))
@@ -37,21 +52,24 @@ def insert(writes: Writes, batch: Batch, arrival: Arrival, number_of: Callable[[
             writes.count(*counter, 1)
     for id, marks in batch.marks.items() if batch.marks else ():
         if writes.hashes.get("job", {}).get(id) is not None:
-            for mark in map(digest, marks):
-                writes.add("mark", f"{mark} {id}")
-                writes.add("name", f"{id} m{mark}")
+            _mark(writes, id, marks)
     for id, taking in slots.items():
         writes.put("slots", id, encode(taking))
     return places
 
 
-def _insert_edges(writes: Writes, arrival: Arrival) -> tuple[dict[JobId, list[int]], dict[JobId, list[int]]]:
+def _mark(writes: Writes, id: JobId, marks: Sequence[str]) -> None:
+    for mark in map(digest, marks):
+        writes.add("mark", f"{mark} {id}")
+        writes.add("name", f"{id} m{mark}")
+
+
+def _find_places(edges: Sequence[Edge]) -> tuple[dict[JobId, list[int]], dict[JobId, list[int]]]:
+    """Return, by job, the lowest place of an edge into it and the one after the highest; and those that fill slots."""
     places: dict[JobId, list[int]] = {}
     slots: dict[JobId, list[int]] = {}
-    for edge in arrival.edges:
+    for edge in edges:
         after, place = edge.after, edge.place
-        writes.put("edge", edge_key(after, place), encode_edge(edge))
-        writes.add("out", out_key(edge))
         known = places.get(after)
         if known is None:
             places[after] = [min(0, place), max(0, place + 1)]
@@ -62,3 +80,43 @@ def _insert_edges(writes: Writes, arrival: Arrival) -> tuple[dict[JobId, list[in
         if edge.slots:
             slots.setdefault(after, []).append(place)
     return places, slots
+
+
+SLICE: Final = 1000
+"""How many rows or edges a script inserts: it takes some 5 ms."""
+
+
+def slices(batch: Batch, arrival: Arrival, number_of: Callable[[Lane], int], writes: Writes) -> Iterator[list[Word]]:
+    """Yield what scripts take to insert rows and edges of an arrival, a slice at a time; `writes` gets what is rare."""
+    places, slots = _find_places(arrival.edges)
+    trees = {row.id: row.tree for row in arrival.rows}
+    for id, taking in slots.items():
+        writes.put("slots", id, encode(taking))
+    for id, marks in batch.marks.items() if batch.marks else ():
+        if id in trees:
+            _mark(writes, id, marks)
+    rows, payloads = arrival.rows, batch.payloads
+    none = (0, 0)
+    lanes: dict[int, int] = {}
+    for start in range(0, len(rows), SLICE):
+        page = rows[start : start + SLICE]
+        words: list[Word] = [len(page)]
+        for row in page:
+            id, lane = row.id, row.lane
+            number = lanes.get(builtins.id(lane)) or lanes.setdefault(builtins.id(lane), number_of(lane))
+            payload = payloads.get(id)
+            words += (
+                id,
+                encode_record(row, number, *places.get(id, none)),
+                b"" if payload is None or payload is NO_PAYLOAD else encode_payload(payload),
+            )
+            if row.hold is not None:
+                writes.add("held", f"{row.hold} {id}")
+        yield words
+    for start in range(0, len(arrival.edges), SLICE):
+        words = [0]
+        for edge in arrival.edges[start : start + SLICE]:
+            words += (edge_key(edge.after, edge.place), encode_edge(edge))
+            if trees.get(edge.before) != trees.get(edge.after):
+                writes.count("tally", f"out {trees[edge.before]}", 1)
+        yield words

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
-from hiredis import pack_command
+from hiredis import Reader, pack_command
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
 
 from ramify.errors import BadStore, RamifyError, StoreDown, StoreFull
-from ramify.stores.redis.address import Address
+from ramify.stores.redis.address import TIMEOUT, Address
 from ramify.stores.redis.scripts import DIGESTS, SCRIPTS
 
 TEMPORARY: Final = re.compile(
@@ -42,6 +42,8 @@ class Link:
         self._connection: Any = None
         self._node: tuple[str, int] | None = None
         self._owed = 0
+        self._reader: Any = None
+        self._buffer = bytearray(1 << 18)
 
     @property
     def shown(self) -> str:
@@ -83,6 +85,7 @@ class Link:
         try:
             self._connection = self._address.connect(self._node)
             self._connection.connect()
+            self._reader = Reader(replyError=self._connection._parser.parse_error)
             self._greet()
         except (RedisError, OSError) as error:
             self.drop()
@@ -117,7 +120,7 @@ class Link:
 
     def _ask(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         self._send(commands)
-        read = self._connection.read_response
+        read = self._read
         while self._owed:
             with contextlib.suppress(ResponseError):
                 read()
@@ -133,10 +136,27 @@ class Link:
             raise failed
         return replies
 
+    # The driver makes connections and greets servers. Sending and reading by its general way takes 30 µs a command,
+    # a third of what an addition takes in all; so that is done here.
+
     def _send(self, commands: Sequence[Sequence[Word]]) -> None:
-        # The driver's own packing looks at every word in Python: 2 µs of the 20 that a job costs here.
         packed = b"".join([pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
-        self._connection.send_packed_command([packed], check_health=False)
+        self._connection._sock.sendall(packed)
+
+    def _read(self) -> Any:
+        """Return the next reply, or raise it if it is an error."""
+        reader, buffer = self._reader, self._buffer
+        while (reply := reader.gets()) is False:
+            try:
+                n = self._connection._sock.recv_into(buffer)
+            except TimeoutError as error:
+                raise TimedOut(f"no answer within {TIMEOUT:g} s") from error
+            if not n:
+                raise Disconnected("the server closed the connection")
+            reader.feed(buffer, 0, n)
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
 
     def _must_leave(self, error: ResponseError) -> bool:
         """Tell whether this server is not, or not any more, the one that writes."""

@@ -1,4 +1,8 @@
-"""How rows, edges, payloads and results are written: msgpack arrays, whose fields only ever grow at the end.
+"""How rows, edges, payloads and results are written.
+
+Payloads and results are msgpack arrays, whose fields only ever grow at the end. A row begins with what changes while a
+job is worked off, packed at fixed places, so that a script can read and replace it without the rest: see `_HOT`. An
+edge is a letter for its verdict, one for what it asks for, the id of `before`, and a space with its slots, if any.
 
 The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cluster keeps them on one node:
 
@@ -16,14 +20,18 @@ The keys of a store, all behind one prefix in braces (`{ramify}:`), so that a cl
 | `tally` | hash by `open tree` and `out tree`: unfinished jobs under the root, edges into other trees |
 | `order`, `work`, `purge` | the worklist: sorted by entry, its cursors, and the trees on their way out |
 | `mark`, `name`, `request` | sorted `mark id`, sorted `id name`, hash by request |
-| `session`, `lease`, `dead` | hash by session; sorted by time; sorted |
+| `session`, `traded`, `lease`, `dead` | hashes by session: itself, its last plain exchange; sorted by time; sorted |
 | `lane`, `limit` | hashes: numbers of lanes, limits by name |
 | `said`, `told` | hashes: by `job number` a line that it said; by job, how many |
 | `task`, `clock` | hashes by name: what tasks say of themselves, where clocks stand |
 | `lock`, `line`, `turn:TOKEN`, `did`, `redo`, `stage:TOKEN` | whose step it is, who waits, what was done, large steps |
 """
 
-from typing import Final
+import struct
+from collections.abc import Mapping
+from itertools import product
+from math import inf
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -45,17 +53,18 @@ from ramify.model import (
     Step,
     Value,
     When,
+    is_good,
 )
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Written into every store; a higher one is a newer ramify's."""
 
 PLACES: Final = 1 << 31
 """Added to places, so that they sort as text."""
 
 
-class Record(Struct, array_like=True, gc=False):
-    """A row as it is stored: the lane by its number, and the places of its edges: `low` to `high` - 1."""
+class Record(Struct, gc=False):
+    """A row as a step changes it: the lane by its number, and the places of its edges: `low` to `high` - 1."""
 
     tree: JobId
     parent: JobId | None
@@ -92,12 +101,37 @@ class Record(Struct, array_like=True, gc=False):
         return self.step is Step.END or self.bads > 0
 
 
-class _Edge(Struct, array_like=True, gc=False):
-    before: JobId
-    kind: Kind = Kind.CHILD
-    when: When = When.DONE
-    slots: list[list[str | int]] | None = None
-    verdict: State | None = None
+_HOT: Final = struct.Struct("<BBIIIddIqH")
+"""State, flags, waits, bads, attempt, ended, started, lane, priority, and how long the session is that follows, which
+the length of the tree's id, that id and the rest follow. The scripts know these places.
+"""
+
+_END, _CANCELLED, _GROWN, _FAST, _PARENT, _DUE, _DEADLINE = (1 << bit for bit in range(7))
+_STATES: Final = tuple(State)
+_NEVER: Final = -inf
+_NUMBERS: Final = {state: number for number, state in enumerate(State)}
+
+
+class _Rest(Struct, array_like=True, gc=False, frozen=True):
+    """What seldom changes, or seldom is there."""
+
+    parent: JobId | None = None
+    label: str | None = None
+    hold: JobId | None = None
+    due: float | None = None
+    tries: int = 0
+    crashes: int = 0
+    losses: int = 0
+    size: int = 0
+    last: JobId | None = None
+    barrier: JobId | None = None
+    limit: float | None = None
+    deadline: float | None = None
+    low: int = 0
+    high: int = 0
+
+
+_NO_REST: Final = _Rest()
 
 
 class _Payload(Struct, array_like=True, gc=False):
@@ -116,9 +150,9 @@ class Left(Struct, array_like=True, gc=False):
 
 
 encode: Final = msgspec.msgpack.Encoder().encode
-decode_record: Final = msgspec.msgpack.Decoder(Record).decode
 decode_left: Final = msgspec.msgpack.Decoder(Left).decode
-_decode_edge: Final = msgspec.msgpack.Decoder(_Edge).decode
+_decode_rest: Final = msgspec.msgpack.Decoder(_Rest).decode
+_decode_slots: Final = msgspec.msgpack.Decoder(list[list[str | int]]).decode
 _decode_payload: Final = msgspec.msgpack.Decoder(_Payload).decode
 _as_tuple: Final = msgspec.structs.astuple
 NO_PAYLOAD: Final = Payload()
@@ -130,8 +164,64 @@ def to_record(row: Row, lane: int, low: int = 0, high: int = 0) -> Record:
     return Record(tree, parent, lane, *rest, low, high)  # type: ignore[call-arg]
 
 
-def to_row(id: JobId, record: Record, lanes: dict[int, Lane]) -> Row:
+def encode_record(row: Record | Row, lane: int, low: int, high: int) -> bytes:
+    """Return what is stored of a row."""
+    flags = (
+        (_END if row.step is Step.END else 0)
+        | (_CANCELLED if row.cancelled else 0)
+        | (_GROWN if row.grown else 0)
+        | (_FAST if row.fast else 0)
+        | (_PARENT if row.parent is not None else 0)
+        | (_DUE if row.due is not None else 0)
+        | (_DEADLINE if row.deadline is not None else 0)
+    )
+    session = b"" if row.session is None else row.session.encode()
+    tree = row.tree.encode()
+    rest = _Rest(
+        row.parent, row.label, row.hold, row.due, row.tries, row.crashes, row.losses, row.size, row.last, row.barrier,
+        row.limit, row.deadline, low, high,
+    )  # fmt: skip
+    hot = _HOT.pack(
+        _NUMBERS[row.state], flags, row.waits, row.bads, row.attempt, _NEVER if row.ended is None else row.ended,
+        _NEVER if row.started is None else row.started, lane, row.priority, len(session),
+    )  # fmt: skip
+    return b"%b%b%c%b%b" % (hot, session, len(tree), tree, b"" if rest == _NO_REST else encode(rest))
+
+
+def read_row(id: JobId, stored: bytes, lanes: Mapping[int, Lane]) -> Row:
     """Return a stored row."""
+    tree, c, state, flags, waits, bads, attempt, ended, started, lane, priority, session = _split(stored)
+    return Row(
+        id, tree, c.parent, lanes[lane], priority, c.label, c.hold, Step.END if flags & _END else Step.RUN,
+        _STATES[state], flags & _CANCELLED != 0, waits, bads, attempt, session, c.due, c.tries, c.crashes, c.losses,
+        flags & _GROWN != 0, flags & _FAST != 0, c.size, c.last, c.barrier, c.limit, c.deadline,
+        started if started > _NEVER else None, ended if ended > _NEVER else None,
+    )  # fmt: skip
+
+
+def decode_record(stored: bytes) -> Record:
+    """Return a stored row as a step changes it."""
+    tree, c, state, flags, waits, bads, attempt, ended, started, lane, priority, session = _split(stored)
+    return Record(
+        tree, c.parent, lane, priority, c.label, c.hold, Step.END if flags & _END else Step.RUN,
+        _STATES[state], flags & _CANCELLED != 0, waits, bads, attempt, session, c.due, c.tries, c.crashes, c.losses,
+        flags & _GROWN != 0, flags & _FAST != 0, c.size, c.last, c.barrier, c.limit, c.deadline,
+        started if started > _NEVER else None, ended if ended > _NEVER else None, c.low, c.high,
+    )  # fmt: skip
+
+
+def _split(stored: bytes) -> tuple[Any, ...]:
+    """Return the tree, the rest, and what stands at fixed places, the session last."""
+    *hot, length = _HOT.unpack_from(stored)
+    at = _HOT.size + length
+    session = stored[_HOT.size : at].decode() if length else None
+    end = at + 1 + stored[at]
+    rest = _decode_rest(stored[end:]) if end < len(stored) else _NO_REST
+    return (stored[at + 1 : end].decode(), rest, *hot, session)
+
+
+def to_row(id: JobId, record: Record, lanes: Mapping[int, Lane]) -> Row:
+    """Return the row that a record stands for."""
     tree, parent, lane, *rest = _as_tuple(record)
     return Row(id, tree, parent, lanes[lane], *rest[:-2])
 
@@ -146,16 +236,28 @@ def out_key(edge: Edge) -> str:
     return f"{edge.before} {edge.after} {edge.place + PLACES:08x}"
 
 
+_VERDICTS: Final[dict[State | None, str]] = {None: "-"} | {end: end.value[0] for end in ENDED}
+_ENDS: Final = {ord(letter): end for end, letter in _VERDICTS.items()}
+_ASKS: Final = {(kind, when): chr(48 + i) for i, (kind, when) in enumerate(product(Kind, When))}
+_ASKED: Final = {ord(letter): asked for asked, letter in _ASKS.items()}
+
+PLEASED: Final = "".join(letter for asked, letter in _ASKS.items() if is_good(*asked, State.DONE))
+"""The letters of edges that a job which is done satisfies."""
+
+
 def encode_edge(edge: Edge) -> bytes:
     """Return an edge as it is stored."""
-    return encode(_Edge(edge.before, edge.kind, edge.when, edge.slots, edge.verdict))
+    text = f"{_VERDICTS[edge.verdict]}{_ASKS[edge.kind, edge.when]}{edge.before}".encode()
+    return text + b" " + encode(edge.slots) if edge.slots else text
 
 
 def read_edge(key: str, stored: bytes) -> Edge:
     """Return a stored edge, found under this key."""
     after, _, place = key.partition(" ")
-    edge = _decode_edge(stored)
-    return Edge(after, int(place, 16) - PLACES, edge.before, edge.kind, edge.when, edge.slots, edge.verdict)
+    before, _, slots = stored[2:].partition(b" ")
+    kind, when = _ASKED[stored[1]]
+    found = _decode_slots(slots) if slots else None
+    return Edge(after, int(place, 16) - PLACES, before.decode(), kind, when, found, _ENDS[stored[0]])
 
 
 def encode_payload(payload: Payload) -> bytes:
@@ -216,6 +318,7 @@ KEYS: Final = (
         "name",
         "request",
         "session",
+        "traded",
         "lease",
         "dead",
         "limit",

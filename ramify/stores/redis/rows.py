@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ramify.model import (
     JobId,
     Row,
+    SessionId,
 )
 from ramify.stores.lifelines import Lifelines
 from ramify.stores.redis.lanes import Lanes
@@ -13,7 +14,7 @@ from ramify.stores.redis.records import (
     Record,
     counters,
     decode_record,
-    encode,
+    encode_record,
     entries,
     to_record,
 )
@@ -32,6 +33,8 @@ class Rows:
         self._counts: dict[str, int] = {}
         self.woken: set[str] = set()
         """Whom the store is to wake when the step is kept."""
+        self.speaker: SessionId = ""
+        """The session whose exchange this is; what it left needs not wake itself."""
 
     def learn_counts(self, counts: Mapping[str, int]) -> None:
         """Remember how many jobs there were when the step began, by lane and what they are shown as."""
@@ -74,7 +77,7 @@ class Rows:
         transaction = self.transaction
         for id in self._dirty:
             record = self._get(id)
-            transaction.put("job", id, encode(record))
+            transaction.put("job", id, encode_record(record, record.lane, record.low, record.high))
             old, was = self._before[id]
             new, now = self._before[id] = (entries(id, record), counters(record))
             if new != old:

@@ -7,7 +7,7 @@ import msgspec
 
 from ramify.model import Edge, JobId, Kind, Lane, Line, Page, Row, State, Which
 from ramify.stores.protocol import LOG
-from ramify.stores.redis.records import decode_record, edge_key, read_edge, to_row
+from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_row
 from ramify.stores.redis.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def select_rows(transaction: Transaction, lanes: dict[int, Lane], which: Which, 
     for ids in _pages(transaction, which, page, min(size, SIZE)):
         for id, stored in zip(ids, transaction.ask([["HMGET", "job", *ids]])[0], strict=True):
             if stored is not None:
-                row = to_row(id, decode_record(stored), lanes)
+                row = read_row(id, stored, lanes)
                 if _matches(row, which):
                     found.append(row)
         if 0 <= page.size <= len(found):

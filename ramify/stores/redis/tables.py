@@ -253,6 +253,9 @@ class RedisTables(Lists):
             claims.append(Claim(to_row(id, record, lanes), read_payload(payload), edges))
         return claims
 
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        return self.start(session, [id for _, _, id, _ in self.ready_in(lane, n)])
+
     # What can be claimed
 
     def ready_ends(self, n: int) -> list[JobId]:
@@ -364,6 +367,7 @@ class RedisTables(Lists):
         for id in dead - kept:
             self.transaction.remove("dead", id)
             self.transaction.put("session", id, None)
+            self.transaction.put("traded", id, None)
         return self._claims(taken)
 
 

@@ -19,6 +19,12 @@ class Ears:
         self._address = address
         self._lock = threading.Lock()
         self._ears: dict[tuple[int, str], Any] = {}
+        self._own: dict[int, bytes] = {}
+
+    def enter(self, session: str, channel: str) -> None:
+        """Listen to a channel from now on; what this session says of its own exchanges wakes this thread no more."""
+        self._own[threading.get_ident()] = session.encode()
+        self.listen(channel)
 
     def listen(self, channel: str) -> Any:
         """Return this thread's connection that hears this channel; None where polls must do for now."""
@@ -39,26 +45,32 @@ class Ears:
 
     def wait(self, channel: str, timeout: float, also: Sequence[Any]) -> bool:
         """Sleep until something is published, until one of `also` can be read, or for `timeout` seconds."""
-        ear = self.listen(channel)
-        if ear is None:
-            if also:
-                return bool(wait_for_any(list(also), min(timeout, 0.5)))
-            time.sleep(min(timeout, 0.5))
-            return False
-        socket = ear._sock
-        ready = wait_for_any([socket, *also], timeout)
-        if socket in ready:
-            self._hear(channel, ear)
-        return bool(ready)
+        end = time.monotonic() + timeout
+        while True:
+            ear, left = self.listen(channel), max(0.0, end - time.monotonic())
+            if ear is None:
+                if also:
+                    return bool(wait_for_any(list(also), min(left, 0.5)))
+                time.sleep(min(left, 0.5))
+                return False
+            socket = ear._sock
+            ready = wait_for_any([socket, *also], left)
+            heard = socket in ready and self._hear(channel, ear)
+            if heard or not ready or any(other is not socket for other in ready):
+                return bool(ready)
 
-    def _hear(self, channel: str, ear: Any) -> None:
-        """Read all that was published by now, so that it wakes nobody twice."""
+    def _hear(self, channel: str, ear: Any) -> bool:
+        """Read all that was published by now, so that it wakes nobody twice; tell whether others had a part in it."""
+        own, heard = self._own.get(threading.get_ident()), False
         try:
             while ear.can_read(timeout=0):
-                ear.read_response()
+                *_, said = ear.read_response()
+                heard = heard or said != own
         except (RedisError, OSError):  # the server is gone, or has just come back: there may be something new
             with self._lock:
                 self._forget({(threading.get_ident(), channel)})
+            return True
+        return heard
 
     def close(self) -> None:
         """Let go of all connections."""

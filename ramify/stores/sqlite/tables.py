@@ -228,6 +228,11 @@ class SqliteTables:
         self._connection.execute(SQL["claim.start"], (session, self.now(), _ids(ids)))
         return self._claims(ids)
 
+    def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
+        ids = [id for _, _, id, _ in self.ready_in(lane, n)]
+        self._connection.execute(SQL["claim.start"], (session, self.now(), _ids(ids)))
+        return self._claims(ids)
+
     def _claims(self, ids: Sequence[JobId]) -> list[Claim]:
         lanes = self.refresh_lanes()
         found = [columns.read_claim(values, lanes) for values in self._ask("claim.read", _ids(ids))]

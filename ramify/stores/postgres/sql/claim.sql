@@ -1,13 +1,13 @@
 -- claim: what may start, in order, and its start. Reads job and payload; writes job. Rows that another claim holds are
 -- passed over; what is found is ours until the step ends.
 
---: ends
-SELECT id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
-ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
-
---: lanes
-SELECT l.id FROM ramify.lane l CROSS JOIN LATERAL (SELECT 1 FROM ramify.job j
-    WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL LIMIT 1) r
+--: ready
+-- What can only be ended, the lanes where something can run, and when the next scheduled job is due.
+SELECT ARRAY(SELECT id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
+        ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED),
+    ARRAY(SELECT l.id FROM ramify.lane l CROSS JOIN LATERAL (SELECT 1 FROM ramify.job j
+        WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL LIMIT 1) r),
+    (SELECT min(due) FROM ramify.job WHERE due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0)
 
 --: lane
 SELECT -priority, tree, id FROM ramify.job
@@ -30,6 +30,18 @@ WITH started AS (
 )
 SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
 
+--: start in
+-- By place in the table: what was locked in a statement cannot have moved within it.
+WITH started AS (
+    UPDATE ramify.job SET state = 'running', session = %s, attempt = attempt + 1, started = %s
+    WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM ramify.job
+        WHERE lane = %s AND state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL
+        ORDER BY priority DESC, tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
+    RETURNING *
+)
+SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
+
 --: adopt
 WITH adopted AS (UPDATE ramify.job SET session = %s WHERE id = ANY(%s::text[]) RETURNING *)
 SELECT p.args, p.policy, p.takes, a.* FROM adopted a LEFT JOIN ramify.payload p ON p.job = a.id
@@ -38,6 +50,3 @@ SELECT p.args, p.policy, p.takes, a.* FROM adopted a LEFT JOIN ramify.payload p 
 UPDATE ramify.job SET due = NULL WHERE id = ANY(ARRAY(
     SELECT id FROM ramify.job WHERE due IS NOT NULL AND due <= %s AND state = 'ready' AND step = 'run' AND bads = 0
     ORDER BY due, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
-
---: next due
-SELECT min(due) FROM ramify.job WHERE due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0

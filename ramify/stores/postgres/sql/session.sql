@@ -7,9 +7,6 @@ ON CONFLICT (id) DO UPDATE SET lease = excluded.lease, dead = false
 --: renew
 UPDATE ramify.session SET lease = %s WHERE id = %s AND NOT dead RETURNING 1
 
---: alive
-SELECT 1 FROM ramify.session WHERE id = %s AND NOT dead
-
 --: all
 SELECT id, about, dead, lease FROM ramify.session ORDER BY id
 
@@ -30,10 +27,8 @@ ORDER BY j.id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 DELETE FROM ramify.session s WHERE s.dead
     AND NOT EXISTS (SELECT 1 FROM ramify.job j WHERE j.session = s.id AND j.state = 'running')
 
---: ending
--- What an exchange ends with: our running jobs that are to be cancelled, and when the next scheduled job is due.
-SELECT ARRAY(SELECT id FROM ramify.job WHERE session = %s AND state = 'running' AND cancelled ORDER BY id),
-    (SELECT min(due) FROM ramify.job WHERE due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0)
+--: cancels
+SELECT id FROM ramify.job WHERE session = %s AND state = 'running' AND cancelled ORDER BY id
 
 --: overdue
 SELECT id FROM ramify.job WHERE deadline IS NOT NULL AND deadline <= %s ORDER BY id LIMIT %s

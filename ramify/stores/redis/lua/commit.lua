@@ -2,10 +2,10 @@
 -- After the common ones: token, and commands.
 local refused = refuse()
 if refused then return refused end
-if redis.call('GET', lock) ~= ARGV[4] then
+if not holds(ARGV[4]) then
   return {redis.call('LPOS', prefix .. 'did', ARGV[4]) and 'done' or 'late', 0}
 end
-apply(5)
+apply(ARGV, 5)
 local written = write_down(ARGV[4])
 pass_on()
 return {'done', written}

@@ -2,11 +2,12 @@
 -- After the common ones: token, and commands that may be done once only.
 local refused = refuse()
 if refused then return refused end
-if redis.call('GET', lock) ~= ARGV[4] then
+if not holds(ARGV[4]) then
   return {redis.call('LPOS', prefix .. 'did', ARGV[4]) and 'done' or 'late', 0}
 end
 if redis.call('LPOS', prefix .. 'did', ARGV[4]) then return {'done', 0} end
+redis.call('SET', lock, ARGV[4], 'PX', 5000)
 redis.call('RENAME', prefix .. 'stage:' .. ARGV[4], prefix .. 'redo')
 redis.call('PERSIST', prefix .. 'redo')
-apply(5)
+apply(ARGV, 5)
 return {'done', write_down(ARGV[4])}

@@ -11,6 +11,12 @@ local function refuse()
   if tonumber(meta[2]) < tonumber(ARGV[3]) then return {'behind'} end
 end
 
+-- Tell whether the step of this token may still end: it has the lock, or was slow, and nobody came in between.
+local function holds(token)
+  local holder = redis.call('GET', lock)
+  return holder == token or (not holder and redis.call('HGET', KEYS[1], 'written') == ARGV[3])
+end
+
 -- Give the lock to who waits longest; it is kept for it a moment.
 local function pass_on()
   redis.call('DEL', lock)
@@ -29,11 +35,65 @@ local function write_down(token)
 end
 
 -- Apply commands: each is the number of its words, and these; the second word is a key without the prefix.
-local function apply(i)
-  while i <= #ARGV do
-    local n = tonumber(ARGV[i])
-    ARGV[i + 2] = prefix .. ARGV[i + 2]
-    redis.call(unpack(ARGV, i + 1, i + n))
+local function apply(words, i)
+  while i <= #words do
+    local n = tonumber(words[i])
+    words[i + 2] = prefix .. words[i + 2]
+    redis.call(unpack(words, i + 1, i + n))
     i = i + n + 1
   end
+end
+
+-- Give a command all these words, not too many at once.
+local function do_all(command, key, words)
+  for i = 1, #words, 4000 do
+    redis.call(command, prefix .. key, unpack(words, i, math.min(i + 3999, #words)))
+  end
+end
+
+-- Insert new rows and edges: the number of rows, and each as id, row and payload; then edges as place and edge. Where a
+-- row stands in the indexes follows from it, but for what `insert.py` adds as commands. `records.py` tells what is where.
+local function insert(words, i)
+  local n = tonumber(words[i])
+  local jobs, payloads, tree, states, lanes, ends, counts, open = {}, {}, {}, {[0] = {}, {}, {}}, {}, {}, {}, {}
+  for at = i + 1, i + 3 * n, 3 do
+    local id, row = words[at], words[at + 1]
+    local state, flags, _, bads, _, _, _, lane, priority, _, root = struct.unpack('<BBI4I4I4ddI4i8HBc0', row)
+    jobs[#jobs + 1], jobs[#jobs + 2] = id, row
+    if words[at + 2] ~= '' then payloads[#payloads + 1], payloads[#payloads + 2] = id, words[at + 2] end
+    local member, shown = root .. ' ' .. id, 'ready'
+    if flags % 32 >= 16 then
+      tree[#tree + 1], tree[#tree + 2] = '0', member
+      open[root] = (open[root] or 0) + 1
+    end
+    local same = states[state]
+    same[#same + 1], same[#same + 2] = '0', id
+    if state == 0 then shown = 'held' elseif state == 1 then shown = 'waiting'
+    elseif flags % 2 == 1 or bads > 0 then
+      shown = 'ends'
+      ends[#ends + 1], ends[#ends + 2] = '0', member
+    else
+      if not lanes[lane] then lanes[lane] = {} end
+      local line = lanes[lane]
+      line[#line + 1], line[#line + 2] = -priority, member
+    end
+    local name = lane .. ' ' .. shown
+    counts[name] = (counts[name] or 0) + 1
+  end
+  do_all('HSET', 'job', jobs)
+  do_all('HSET', 'payload', payloads)
+  do_all('ZADD', 'tree', tree)
+  do_all('ZADD', 'ends', ends)
+  for number, state in pairs({[0] = 'held', 'waiting', 'ready'}) do do_all('ZADD', 'state:' .. state, states[number]) end
+  for lane, line in pairs(lanes) do do_all('ZADD', 'ready:' .. lane, line) end
+  for name, new in pairs(counts) do redis.call('HINCRBY', prefix .. 'count', name, new) end
+  for root, new in pairs(open) do redis.call('HINCRBY', prefix .. 'tally', 'open ' .. root, new) end
+  local edges, out = {}, {}
+  for at = i + 3 * n + 1, #words, 2 do
+    local place, edge = words[at], words[at + 1]
+    edges[#edges + 1], edges[#edges + 2] = place, edge
+    out[#out + 1], out[#out + 2] = '0', string.match(edge, '^..(%S+)') .. ' ' .. place
+  end
+  do_all('HSET', 'edge', edges)
+  do_all('ZADD', 'out', out)
 end

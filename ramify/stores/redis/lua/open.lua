@@ -26,16 +26,16 @@ local lanes = {}
 if redis.call('HLEN', prefix .. 'lane') ~= tonumber(ARGV[6]) then lanes = redis.call('HGETALL', prefix .. 'lane') end
 local now = time[1] .. '.' .. string.format('%06d', time[2])
 local reply = {
-  'open', now, lanes, redis.call('HGETALL', prefix .. 'limit'), redis.call('HGETALL', prefix .. 'count'),
+  'open', tonumber(redis.call('HGET', KEYS[1], 'written')), now, lanes, redis.call('HGETALL', prefix .. 'limit'), redis.call('HGETALL', prefix .. 'count'),
   redis.call('ZRANGE', prefix .. 'order', 0, 0, 'WITHSCORES'),
   redis.call('ZREVRANGE', prefix .. 'order', 0, 0, 'WITHSCORES'),
   redis.call('ZRANGE', prefix .. 'purge', 0, 999, 'WITHSCORES'), redis.call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES'),
 }
 if session == '' then return reply end
 
-reply[10] = redis.call('ZSCORE', prefix .. 'lease', session)
+reply[11] = redis.call('ZSCORE', prefix .. 'lease', session)
 local word = string.gsub(session, ' ', '_')
-reply[11] = redis.call('ZRANGEBYLEX', prefix .. 'cancel', '[' .. word .. ' ', '(' .. word .. '!')
+reply[12] = redis.call('ZRANGEBYLEX', prefix .. 'cancel', '[' .. word .. ' ', '(' .. word .. '!')
 if n < 0 then return reply end -- nothing is exchanged
 
 local room = 2000 -- rows that are read ahead; what else is needed is asked for
@@ -104,7 +104,7 @@ for i, id in ipairs(ready) do
     end
   end
 end
-reply[12], reply[13], reply[14], reply[15] = rows, read('job', rows), outs, edges
-reply[16], reply[17], reply[18], reply[19] = read('edge', edges), doomed, heads, ready
-reply[20], reply[21], reply[22] = payloads, slots, read('result', own)
+reply[13], reply[14], reply[15], reply[16] = rows, read('job', rows), outs, edges
+reply[17], reply[18], reply[19], reply[20] = read('edge', edges), doomed, heads, ready
+reply[21], reply[22], reply[23] = payloads, slots, read('result', own)
 return reply

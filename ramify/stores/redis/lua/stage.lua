@@ -1,6 +1,6 @@
--- stage: put aside commands of a step that is too large for one script. Writes stage:TOKEN, lock.
--- After the common ones: token, milliseconds until the lock is anybody's, how many words are there already (if there
--- are more, these came before), and words: each command is their number, and these.
+-- stage: put aside a slice of a step that is too large for one script. Writes stage:TOKEN, lock.
+-- After the common ones: token, milliseconds until the lock is anybody's, how many words are there already (if there are
+-- more, this came before), and the slice: its length, and `rows` and what `insert` takes, or `rest` and commands.
 local refused = refuse()
 if refused then return refused end
 local stage = prefix .. 'stage:' .. ARGV[4]
