@@ -9,7 +9,6 @@ any more, because it died, its supervisor finds in the pipes.
 import io
 import logging
 import os
-import select
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Any, Final, TextIO, TypeAlias
 
 from ramify.context import Context, running
 from ramify.lines import TELL_EVERY, Lines, Log
+from ramify.system import after_fork, look_at, set_blocking
 
 PIECE: Final = 65536
 """Bytes that a pipe holds, and that are read at once."""
@@ -136,13 +136,12 @@ class Piped(Output):
         self._unended: set[str] = set()
         """Streams whose last line has no end yet."""
         self._lock = threading.RLock()
-        looker = select.poll()
-        for end in self._ends:
-            looker.register(end, select.POLLIN)
-        self._look = looker.poll
+        look, wait = look_at(self._ends), look_at(self._ends)
+        assert look is not None and wait is not None  # or there would be no pipes
+        self._look, self._wait = look, wait
         self._saved, self._streams = self._redirect(pipes)
         self._flush_out, self._flush_err = (stream.real.flush for stream in self._streams)
-        os.register_at_fork(after_in_child=self._leave)
+        after_fork(self._leave)
         threading.Thread(target=self._serve, name="output", daemon=True).start()
 
     def begin(self, job: Context) -> None:
@@ -188,12 +187,9 @@ class Piped(Output):
 
     def _serve(self) -> None:
         """Read what comes, for as long as the process lives."""
-        waiter = select.poll()
-        for end in self._ends:
-            waiter.register(end, select.POLLIN)
         waits = False
         while True:
-            waiter.poll(1000 * TELL_EVERY if waits else None)
+            self._wait(1000 * TELL_EVERY if waits else None)
             full, waits = self._take()
             if not full:
                 time.sleep(GATHER)
@@ -253,9 +249,9 @@ def _add(handler: logging.Handler) -> logging.Handler:
 
 def make_pipes() -> Pipes:
     """Return pipes for a child's output, none where it cannot be caught."""
-    pipes = [os.pipe(), os.pipe()] if hasattr(select, "poll") else []
+    pipes = [os.pipe(), os.pipe()] if look_at(()) else []
     for end, _ in pipes:
-        os.set_blocking(end, False)
+        set_blocking(end, False)
     return pipes
 
 
