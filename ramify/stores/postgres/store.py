@@ -22,6 +22,7 @@ from ramify.model import (
     Edge,
     Exchange,
     Failure,
+    Findings,
     Grown,
     Info,
     JobId,
@@ -44,6 +45,7 @@ from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.postgres import literals
 from ramify.stores.postgres.borrowed import Borrowed, BorrowedStatements
+from ramify.stores.postgres.examine import examine
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.low import Low
 from ramify.stores.postgres.schema import check_name, deploy
@@ -321,6 +323,9 @@ class Postgres(Engine):
             )
 
         return self._look(read, whole=True)
+
+    def examine(self) -> Findings:
+        return self._look(lambda connection: examine(connection, self._sql, self.schema))
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         ready, ended = self._channels
