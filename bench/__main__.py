@@ -15,7 +15,7 @@ BENCHES = {
     "graphs": graphs.run,
     "limits": limits.run,
     "look": look.run,
-    "on_redis": on_redis.run,
+    "redis": on_redis.run,
 }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ov
 from ramify import project
 from ramify.build import Given, fan_out, group, job
 from ramify.completed import Completed
+from ramify.create import create
 from ramify.declared import Declaration
 from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
@@ -22,6 +23,7 @@ from ramify.ids import is_id, make_ids
 from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node
+from ramify.proc import Proc
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
 from ramify.stores.gather import pages
@@ -69,6 +71,8 @@ class Ramify:
     @overload
     def enqueue(self, what: str, /, *args: object, **kwargs: object) -> Job[Any]: ...
     @overload
+    def enqueue(self, what: Callable[P, Proc[T]], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+    @overload
     def enqueue(self, what: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
     @overload
     def enqueue(self, what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
@@ -97,11 +101,14 @@ class Ramify:
         node = _read(what, args, kwargs, self._known.find)
         flats = sketch([node])
         self._known.prepare(flats)
+        procs = create(flats)
         batch = plan(flats, make_ids)
         own = {} if isinstance(what, str) or callable(what) else kwargs
         batch.request, tx = own.get("request"), own.get("tx")
         self._refuse_main(batch)
         root = batch.rows[-1].id
+        for each in procs:
+            each.post_create()
         store = self.store if tx is None else within(self.store, tx)
         return Job(self.store, store.add(batch).get(root, root), node)
 

@@ -12,8 +12,9 @@ from contextvars import ContextVar, Token
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ramify.command import Command, Keeper, Lines, OnLine, Progress, describe
+from ramify.command import Command, Keeper, OnLine, Progress, describe
 from ramify.errors import BadNode, BadTask, CommandFailed, Fail, OutsideJob
+from ramify.lines import Lines, Log
 from ramify.model import JobId
 from ramify.node import AnyNode, Node
 
@@ -45,6 +46,7 @@ class Context:
         self.spawned: list[AnyNode] = []
         self.siblings: list[AnyNode] = []
         self._is_cancelled, self._report, self._say = is_cancelled, report, say
+        self._log: Log | None = None
         self._keeper, self._place, self._begin = keeper, place, begin
         self._directory: Path | None = None
         self._percent = 0
@@ -96,6 +98,13 @@ class Context:
         self._report(None, str(text)[:1000].encode("utf-8", "replace").decode())
 
     @property
+    def log(self) -> Log:
+        """What becomes of what this run says."""
+        if self._log is None:
+            self._log = Log(self._say)
+        return self._log
+
+    @property
     def directory(self) -> Path:
         """A directory for this run alone, empty at first, removed after the run.
 
@@ -131,7 +140,7 @@ class Context:
         signal ended it is that number, negative. Inside a coroutine, say `await asyncio.to_thread(current().exec, …)`.
         """
         shown = None if progress is None else Progress(progress, self.progress)
-        run = Command(command, directory, environment, self._say, self._is_cancelled, self._keeper)
+        run = Command(command, directory, environment, self.log, self._is_cancelled, self._keeper)
         status, last = run.run(on_stdout, on_stderr, shown)
         if run.cancelled:
             raise CommandFailed(f"{describe(command)} was ended because the job was cancelled")
@@ -140,8 +149,14 @@ class Context:
             raise CommandFailed(f"{describe(command)} ended with {how}" + (f": {last}" if last else ""))
         return status
 
+    def tell(self) -> bool:
+        """Hand on what was said, now and then; return whether something waits for that."""
+        return self._log is not None and self._log.tell_in_time()
+
     def close(self) -> None:
-        """Remove the running directory, unless it is kept; the runner calls this after the run."""
+        """Hand on what was said, and remove the running directory, unless it is kept; called after the run."""
+        if self._log is not None:
+            self._log.end()
         if self._directory is not None and not os.environ.get(KEPT):
             shutil.rmtree(self._directory, ignore_errors=True)
 

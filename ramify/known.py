@@ -20,6 +20,7 @@ from ramify.graph.need import collect_asked, make_mark, marks_for
 from ramify.graph.sketch import Flat
 from ramify.model import Policy, Unless
 from ramify.node import PLAIN, Node, Options
+from ramify.proc import is_proc
 from ramify.signature import bind
 from ramify.stores.protocol import Store
 from ramify.stores.transactional import Transactional, say_without
@@ -103,7 +104,9 @@ class Known:
 
 def _needs_of(modules: Iterable[str]) -> list[Need]:
     functions = [value for name in modules for value in list(vars(sys.modules.get(name, sys)).values())]
-    return [need for each in functions if isinstance(each, FunctionType) for need in terms_of(each).needs]
+    return [
+        need for each in functions if isinstance(each, FunctionType) or is_proc(each) for need in terms_of(each).needs
+    ]
 
 
 def _prepare(flat: Flat, entry: _Entry) -> None:

@@ -1,4 +1,4 @@
-"""A task is a function with a name, `module:qualname`, by which a worker finds it; `task` gives it options.
+"""A task is a function, or `JobProc`, with a name, `module:qualname`, by which a worker finds it; `task` gives options.
 
 Nothing is remembered but what stands on the function itself. `build.py` makes nodes from tasks, `tasks.py` finds them
 again, `deploy.py` writes them into a store.
@@ -22,6 +22,7 @@ from ramify.declared import NO_TERMS, Declaration, Need, Parameter, Terms
 from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.model import Retry, Unique
 from ramify.node import PLAIN, Node, Options
+from ramify.proc import is_proc
 from ramify.signature import bind, check_values, read_help, read_parameters
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -124,13 +125,15 @@ def find_function(name: str) -> Function | None:
     """Return the task of this name if its module is imported here; nothing is imported for it."""
     module, _, attribute = name.partition(":")
     function = getattr(sys.modules.get(module), attribute, None)
-    is_it = isinstance(function, FunctionType) and (function.__module__, function.__qualname__) == (module, attribute)
-    return function if is_it else None
+    if not (isinstance(function, FunctionType) or is_proc(function)):
+        return None
+    return function if (function.__module__, function.__qualname__) == (module, attribute) else None
 
 
 def terms_of(function: Function) -> Terms:
     """Return what the decorator of a task says; a function without it says nothing."""
-    terms: Terms = getattr(function, MARK, NO_TERMS)
+    # What is said of a class does not hold for those that are made from it.
+    terms: Terms = vars(function).get(MARK, NO_TERMS) if is_proc(function) else getattr(function, MARK, NO_TERMS)
     return terms
 
 
@@ -210,8 +213,8 @@ def name_of(function: object) -> str:
         )
     if isinstance(function, BuiltinFunctionType):
         raise BadTask(f"{function.__qualname__} is built in; call it from a function of a module that workers serve")
-    if isinstance(function, type):
-        raise BadTask(f"{function.__qualname__} is a class; a task is a function, which may make an object of it")
+    if isinstance(function, type) and not is_proc(function):
+        raise BadTask(f"{function.__qualname__} is a class; a task is a function, or a class made from JobProc")
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not callable(function) or not isinstance(module, str) or not isinstance(name, str):
         raise BadTask(f"{function!r} is not a function with a name")

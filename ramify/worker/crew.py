@@ -242,6 +242,9 @@ class Crew:
         advances: list[tuple[Flight, Advance | Said]] = []
         self._hear(hand, advances)
         self._note(advances)  # what it said last may tell why it died
+        words, running = hand.end.last_words(), hand.running()
+        if running is not None:
+            self.lines += [Line(running[0].claim.row.id, text, stream) for stream, text in words]
         self._pending.extendleft(reversed(hand.take_back()))
         begun = list(hand.flights.values())
         for flight in begun:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from time import monotonic
 
-import msgspec
 from msgspec import Struct
 
 from ramify.model import Claim, Failure, JobId, Value
@@ -85,7 +84,7 @@ class Hand:
                     reports.append((flight, message))
                 elif message.number in self.flights:
                     advances.append((self.flights[message.number], message))
-        except (msgspec.MsgspecError, KeyError):
+        except (ValueError, KeyError):
             self.process.kill()
         self.proven = self.proven or bool(reports)
         return reports
@@ -151,12 +150,13 @@ def start(directory: Path, name: str, tasks: Tasks, fresh: bool) -> Hand:
     """Start a child: a fork of this process, or a `fresh` Python that imports the tasks itself."""
     end = SupervisorEnd(directory, name)
     if fresh:
-        inbox, outbox = end.keeps()
-        process = spawn([str(inbox), str(outbox), str(end.board_path), *tasks.modules], [inbox, outbox])
+        inbox, outbox, *output = end.keeps()
+        arguments = [str(inbox), str(outbox), ",".join(map(str, output)), str(end.board_path), *tasks.modules]
+        process = spawn(arguments, end.keeps())
     else:
 
         def serve() -> None:
-            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory).serve()
+            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory, end.output).serve()
 
         process = fork(serve, end.keeps())
     end.started()

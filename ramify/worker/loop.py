@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from inspect import iscoroutinefunction
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from time import monotonic
@@ -27,6 +26,7 @@ from typing import Final
 from ramify.deploy import declare_limits
 from ramify.errors import BadTask, Lost, StoreDown
 from ramify.model import Exchange, State, Want
+from ramify.proc import awaits
 from ramify.stores.protocol import Store
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
@@ -92,7 +92,7 @@ class Worker:
         names = self._tasks.names()
         if self._fresh and "__main__" in self._tasks.modules:
             raise BadTask("a fresh interpreter cannot import the functions of __main__; move them to a module")
-        self._coroutines = frozenset(name for name in names if iscoroutinefunction(self._tasks.find(name)))
+        self._coroutines = frozenset(name for name in names if awaits(self._tasks.find(name)))
         self._known = names | {PLAN}
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)

@@ -21,7 +21,9 @@ from typing import Final
 
 import msgspec
 
+from ramify.lines import Lines
 from ramify.worker.call import Call, Message, decode_call, decode_message, encode_call, message_encoder
+from ramify.worker.output import make_pipes, read_lines
 
 HAS_PACKETS: Final = hasattr(socket, "SOCK_SEQPACKET") and hasattr(fcntl, "F_SETPIPE_SZ")
 """Without them one job at a time travels to a child."""
@@ -119,6 +121,7 @@ class SupervisorEnd:
             # Refused if this user's pipes take too much already; a smaller one is only slower.
             with suppress(PermissionError):
                 fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, _PIPE)
+        self.output = make_pipes()
         self._directory, self.board_path = directory, directory / f"board-{name}"
         self.board = Board(self.board_path)
         self._rest = b""
@@ -130,12 +133,18 @@ class SupervisorEnd:
 
     def keeps(self) -> list[int]:
         """Return the descriptors that the child must inherit."""
-        return [self.inbox.fileno(), self.outbox]
+        return [self.inbox.fileno(), self.outbox, *(end for pipe in self.output for end in pipe)]
 
     def started(self) -> None:
-        """Let go of the child's end of the pipe, now that the child has it."""
+        """Let go of the child's ends of the pipes, now that the child has them."""
         os.close(self.outbox)
         self.outbox = -1
+        for _, end in self.output:
+            os.close(end)
+
+    def last_words(self) -> Lines:
+        """Return what the child, which is dead, wrote and could not read any more itself."""
+        return read_lines([end for end, _ in self.output])
 
     def send(self, call: Call) -> bool:
         """Send a job to the child; return False if there is no room."""
@@ -200,6 +209,8 @@ class SupervisorEnd:
         self._sending.close()
         self.inbox.close()
         os.close(self._reading)
+        for end, _ in self.output:
+            os.close(end)
         self.board.close()
 
 
