@@ -126,6 +126,7 @@ def test_looks_past_what_cannot_be_cleaned_up_read_little(
         monkeypatch.setattr(tables, "CHEAP", -1.0)
         monkeypatch.setattr(tables, "MANY", -1)
         monkeypatch.setattr(low, "PAUSE", 1000.0)
+        monkeypatch.setattr(low, "SHARE_OF_EMPTY", 1e9)
         claim(store)
         sparing = looks(20)
 
@@ -236,3 +237,14 @@ def test_the_doctor_names_what_holds_up_the_server(
     assert found.wrong == ["index job_due is not valid; `REINDEX INDEX` makes it anew"]
     assert any(note.startswith("a transaction of report (pid ") for note in found.notes)
     assert any(note.startswith("table job has ") for note in found.notes)
+
+
+def test_graphs_are_worked_off_by_looks_that_begin_behind(store: Postgres, sparing: None) -> None:
+    """What becomes ready in front of the place where looks begin is found when there is nothing else."""
+    add(store, *[leaf("top", leaf("a", leaf("b"), leaf("c")), leaf("d")) for _ in range(40)])
+    deadline = time.monotonic() + PATIENCE
+
+    while store.counts(Which(), "state") != {"done": 200} and time.monotonic() < deadline:
+        end(store, claim(store, 3))
+
+    assert store.counts(Which(), "state") == {"done": 200}
