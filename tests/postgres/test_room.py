@@ -126,7 +126,7 @@ def test_looks_past_what_cannot_be_cleaned_up_read_little(
         monkeypatch.setattr(tables, "CHEAP", -1.0)
         monkeypatch.setattr(tables, "MANY", -1)
         monkeypatch.setattr(low, "PAUSE", 1000.0)
-        monkeypatch.setattr(low, "SHARE_OF_EMPTY", 1e9)
+        monkeypatch.setattr(low, "SHARE", 1e9)
         claim(store)
         sparing = looks(20)
 

@@ -2,8 +2,8 @@
 
 What was ready once is then still in the index, in front of what is ready now, and each look walks over all of it. Once
 that shows, most looks begin where the last ones found something. They may miss what came in before that place (into an
-older tree, at another priority), so looks over everything go on: for a twentieth of the time, at most once a second,
-and for a fifth of it where they find nothing.
+older tree, at another priority), so looks over everything go on: for a twentieth of the time, and where others find
+something, at most once a second.
 """
 
 import time
@@ -18,7 +18,6 @@ MANY: Final = 10_000
 """So many dead rows show that it was not the machine that was slow."""
 
 SHARE: Final = 20
-SHARE_OF_EMPTY: Final = 5
 PAUSE: Final = 1.0
 
 Place = tuple[int, JobId, JobId]
@@ -44,7 +43,7 @@ class Low:
         """Go over everything no sooner than this look over everything allows, which took so long."""
         now = time.monotonic()
         self._next_whole = now + max(PAUSE, SHARE * seconds)
-        self._next_empty = now + SHARE_OF_EMPTY * seconds
+        self._next_empty = now + SHARE * seconds
 
     def remember(self, found: str) -> int:
         """Note where a lane begins (its number, priority, tree and id); return its number."""
