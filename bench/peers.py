@@ -12,14 +12,14 @@ PYTHON = ROOT / ".venv/bin/python"
 
 
 def prepare() -> None:
-    """Install what `requirements.txt` pins, once and whenever it has changed."""
-    pinned, installed = ROOT / "requirements.txt", ROOT / ".venv/installed.txt"
-    if installed.exists() and installed.read_text() == pinned.read_text():
+    """Install what `requirements.txt` pins, once for each version of it."""
+    wanted, there = ROOT / "requirements.txt", ROOT / ".venv/requirements.txt"
+    if there.exists() and there.read_text() == wanted.read_text():
         return
     if not PYTHON.exists():
         venv.create(ROOT / ".venv", with_pip=True)
-    subprocess.run([PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "install", "-r", pinned], check=True)
-    installed.write_text(pinned.read_text())
+    subprocess.run([PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "install", "-r", wanted], check=True)
+    there.write_text(wanted.read_text())
 
 
 def huey(what: str, folder: Path, n: int, fsync: bool) -> Any:

@@ -21,15 +21,17 @@ from ramify.graph.sketch import sketch
 from ramify.handle import Job
 from ramify.ids import is_id, make_ids
 from ramify.known import Known
-from ramify.model import ENDED, Batch, JobId, State, Verb, Which
+from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node
 from ramify.proc import Proc
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
+from ramify.stores.gather import pages
 from ramify.stores.move import move
-from ramify.stores.open import Engine, adder_within, address_of, open_store
+from ramify.stores.open import Engine, address_of, open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
+from ramify.stores.transactional import within
 from ramify.tasks import Tasks
 
 if TYPE_CHECKING:  # what runs jobs is loaded by who does: most programs only enqueue and look
@@ -90,8 +92,9 @@ class Ramify:
         """Store work, all of it or nothing, and return its root: a function, "module:function", node, or project.
 
         The same `request` given again adds nothing and returns the first one's job. With `tx`, a connection to the
-        PostgreSQL database that the jobs are in (of psycopg, SQLAlchemy or Django), they are there if and only if its
-        transaction is committed. Both go with nodes and projects, as all arguments of a function are its own.
+        PostgreSQL database that the jobs are in (of psycopg, psycopg2 or pg8000, SQLAlchemy or Django), they are there
+        if and only if its transaction is committed. Both go with nodes and projects, as all arguments of a function are
+        its own.
 
         Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue` naming the mistake and where it is.
         """
@@ -106,7 +109,7 @@ class Ramify:
         root = batch.rows[-1].id
         for each in procs:
             each.post_create()
-        store = self.store if tx is None else adder_within(self.store, tx)
+        store = self.store if tx is None else within(self.store, tx)
         return Job(self.store, store.add(batch).get(root, root), node)
 
     def job(self, id: JobId) -> Job[Any]:
@@ -234,7 +237,13 @@ class Ramify:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
-        return move(self.store, which, Verb.PURGE)
+        purged, after = 0, None
+        while rows := self.store.jobs(which, Page(after=after)):
+            after = rows[-1].id
+            # A few trees in a step, or whoever works would wait for all of them.
+            for some in pages(rows, 100):
+                purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
+        return purged
 
     def close(self) -> None:
         """Give back what was claimed and not executed, and let go of the store."""

@@ -10,13 +10,16 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ramify.command import Command, Keeper, OnLine, Progress, describe
-from ramify.errors import BadNode, CommandFailed, Fail, OutsideJob
+from ramify.errors import BadNode, BadTask, CommandFailed, Fail, OutsideJob
 from ramify.lines import Lines, Log
 from ramify.model import JobId
 from ramify.node import AnyNode, Node
+
+if TYPE_CHECKING:  # the driver is there only where jobs are in PostgreSQL
+    import psycopg
 
 
 class Context:
@@ -37,13 +40,14 @@ class Context:
         say: Callable[[Lines], None] = lambda lines: None,
         keeper: Keeper | None = None,
         place: Path | None = None,
+        begin: Callable[[], Any] | None = None,
     ) -> None:
         self.job, self.tree, self.parent, self.attempt = job, tree, parent, attempt
         self.spawned: list[AnyNode] = []
         self.siblings: list[AnyNode] = []
         self._is_cancelled, self._report, self._say = is_cancelled, report, say
         self._log: Log | None = None
-        self._keeper, self._place = keeper, place
+        self._keeper, self._place, self._begin = keeper, place, begin
         self._directory: Path | None = None
         self._percent = 0
 
@@ -56,6 +60,19 @@ class Context:
     def cancelled(self) -> bool:
         """Whether somebody cancelled the job: return soon, or be ended. What it returns still counts."""
         return self._is_cancelled()
+
+    @property
+    def tx(self) -> "psycopg.Connection[Any]":
+        """A connection to the PostgreSQL database that the jobs are in, for a task with `tx=True`.
+
+        It is in a transaction, which is committed together with the outcome when the function has returned, and rolled
+        back if the function raises, if its process dies, or if the job is not ours any more. Its `commit` and
+        `rollback` are refused; `with current().tx.transaction():` is a savepoint.
+        """
+        if self._begin is None:
+            raise BadTask("no transaction goes with this job: current().tx is for tasks with tx=True, in PostgreSQL")
+        connection: psycopg.Connection[Any] = self._begin()
+        return connection
 
     def spawn(self, *nodes: AnyNode) -> None:
         """Add children to this job when its function has returned; it is done when they are.

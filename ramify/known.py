@@ -23,6 +23,7 @@ from ramify.node import PLAIN, Node, Options
 from ramify.proc import is_proc
 from ramify.signature import bind
 from ramify.stores.protocol import Store
+from ramify.stores.transactional import Transactional, say_without
 from ramify.task import check_call, declare, find_function, terms_of
 
 FRESH: Final = 10.0
@@ -91,8 +92,10 @@ class Known:
         module = name.partition(":")[0]
         asked = collect_asked(_needs_of(dict.fromkeys([module, *self._modules]))).get(name, set())
         asked |= set(stored.asked) if stored else set()
-        if function is not None:
-            return _Entry(declare(function), True, tuple(sorted(asked)), until)
+        known = stored if function is None else declare(function)
+        refusal = say_without(name) if known and known.tx and not isinstance(self._store, Transactional) else ""
+        if function is not None or refusal:
+            return _Entry(known, function is not None, tuple(sorted(asked)), until, refusal)
         # A module that was never deployed may have any function; of one that was, all are known.
         others = [] if stored else [task.name for task in self._store.tasks() if task.name.startswith(f"{module}:")]
         refusal = f"{name} is not deployed; of {module} there are {', '.join(others)}" if others else ""

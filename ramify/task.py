@@ -70,6 +70,7 @@ def task(
     tz: str = "UTC",
     missed: Literal["skip", "last", "all"] = "last",
     aliases: Sequence[str] = (),
+    tx: bool = False,
 ) -> Callable[[F], F]: ...
 def task(
     function: F | None = None,
@@ -82,6 +83,7 @@ def task(
     tz: str = "UTC",
     missed: Literal["skip", "last", "all"] = "last",
     aliases: Sequence[str] = (),
+    tx: bool = False,
     **options: Any,
 ) -> F | Callable[[F], F]:
     """Give a function options that hold for all its jobs; it stays callable as it was.
@@ -91,7 +93,8 @@ def task(
     `limit` is how many of the task's jobs run at once, over all workers. `needs` are other tasks whose jobs must have
     been done of late. A parameter named in `fan_out` takes "ALL": one job for each value that it allows. With `cron` a
     worker adds a job at each of these times in the zone `tz`; of times that were `missed` none, the last, or all.
-    `aliases` are names that the function had before: jobs stored under them are run by it.
+    `aliases` are names that the function had before: jobs stored under them are run by it. With `tx`, which needs jobs
+    in PostgreSQL, `current().tx` is their database, in a transaction that is committed with the job's outcome.
     """
     # A mistake in an option is reported where it stands, not where the first job is made.
     terms = Terms(
@@ -103,6 +106,7 @@ def task(
         tz=tz,
         missed=_read_missed(missed),
         aliases=_read_aliases(aliases),
+        tx=_read_tx(tx),
     )
 
     def mark(function: F) -> F:
@@ -280,8 +284,19 @@ def _read_missed(missed: str) -> Any:
     return missed
 
 
+def _read_tx(tx: object) -> bool:
+    if not isinstance(tx, bool):
+        raise BadNode(f"tx is True for a task whose jobs end in the transaction of `current().tx`, not {tx!r}")
+    return tx
+
+
 def _check_terms(terms: Terms, function: Function) -> None:
     """Raise if what is said of parameters does not fit the function."""
+    if terms.tx and inspect.iscoroutinefunction(function):
+        raise BadTask(
+            f"{function.__qualname__} is `async`, and a transaction is one function's: coroutines run together in one "
+            "process, so tx=True is for plain functions"
+        )
     if not (terms.needs or terms.fan_out or terms.cron or (terms.how.unique and terms.how.unique.by)):
         return
     parameters = {parameter.name: parameter for parameter in read_parameters(function)}

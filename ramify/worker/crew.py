@@ -7,7 +7,7 @@ those away.
 import math
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -49,6 +49,8 @@ class Crew:
         self.lines: list[Line] = []
         self.shares_children = True
         """Whether units are those of this worker's children, so that a job of several keeps others free."""
+        self.ending: Mapping[str, str] = {}
+        """Where jobs end by themselves, by the tasks that ask for it."""
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
         self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, min(grace, CANCEL_GRACE)
         self._hands: list[Hand] = []
@@ -106,6 +108,8 @@ class Crew:
             flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task), now)
             if claim.slots:
                 flight.results = {edge.before: results[edge.before] for edge in claim.slots if edge.before in results}
+            if self.ending and task is not None:
+                flight.url = self.ending.get(task)
             self._flights[claim.row.id] = flight
             if alone:
                 self._alone[claim.row.id] = flight

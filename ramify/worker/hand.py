@@ -15,7 +15,8 @@ from ramify.worker.process import Death, Process, fork, kill_groups, spawn
 
 class Flight(Struct, gc=False, eq=False):
     """A claimed job on its way through a child. `expected` is how long it should take, `since` when it was
-    claimed; `results` fill its arguments; `percent` and `status` are the last that it told."""
+    claimed; `results` fill its arguments; `url` is where it ends by itself, if it does; `percent` and `status` are the
+    last that it told."""
 
     claim: Claim
     awaits: bool
@@ -23,6 +24,7 @@ class Flight(Struct, gc=False, eq=False):
     expected: float = 0.0
     since: float = 0.0
     results: dict[JobId, Value] = {}
+    url: str | None = None
     number: int = 0
     sent: float = 0.0
     percent: int | None = None
@@ -57,7 +59,7 @@ class Hand:
     def send(self, flight: Flight) -> bool:
         """Send a job to the child; return False if there is no room."""
         number = self._number + 1
-        if not self.end.send(make_call(number, flight.claim, flight.results)):
+        if not self.end.send(make_call(number, flight.claim, flight.results, flight.url)):
             return False
         self._number = flight.number = number
         flight.hand, flight.sent = self, monotonic()

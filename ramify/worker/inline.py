@@ -20,6 +20,7 @@ from ramify.tasks import Tasks
 from ramify.worker.call import Report, make_call
 from ramify.worker.decide import decide_interrupted
 from ramify.worker.desk import Desk
+from ramify.worker.ending import find_ending
 from ramify.worker.output import listening
 from ramify.worker.process import clock
 from ramify.worker.run import PLAN, Runner
@@ -71,6 +72,7 @@ class Inline:
         self._desk = Desk(store, tuple(queues), tasks, lambda: self._running)
         self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname(), units=units)
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance, self._say)
+        self._ending = find_ending(store, tasks)
         self._running: list[str] = []
         self._told = Progress("")
         self._lease = Lease(self._desk, self._runner.tell)
@@ -85,6 +87,7 @@ class Inline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._listening.close()
         self._lease.stop()
+        self._runner.close()
         self._desk.close()
 
     def adopt(self) -> int:
@@ -108,7 +111,7 @@ class Inline:
         job = claim.row.id
         self._running = [job]
         results, self._desk.results = self._desk.results, {}
-        report = self._runner.run(make_call(1, claim, results))
+        report = self._runner.run(make_call(1, claim, results, self._ending.get(claim.row.lane.task or "")))
         interrupted = "KeyboardInterrupt" in report.names[:1]
         with self._lease.lock:
             # A job shorter than the pause between beats has told how far it came, too.

@@ -32,6 +32,7 @@ from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.cron import Crontab
 from ramify.worker.desk import Desk
+from ramify.worker.ending import find_ending
 from ramify.worker.manager import NOBODY, Manager
 from ramify.worker.process import clock
 from ramify.worker.run import PLAN
@@ -100,6 +101,7 @@ class Worker:
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
+        self._crew.ending = find_ending(self._store, self._tasks)
         self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended, self._units)
         self._declared = False
         try:

@@ -9,10 +9,11 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import CoroutineType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -31,6 +32,11 @@ from ramify.tasks import Tasks
 from ramify.worker.call import Call, Report
 from ramify.worker.output import Output
 from ramify.worker.trouble import explain, names_of
+
+if TYPE_CHECKING:  # the driver is there only where jobs are in PostgreSQL
+    import psycopg
+
+    from ramify.worker.database import Database
 
 PLAN: Final = "ramify:plan"
 """The task whose argument is a project document; the jobs in it become children of the job."""
@@ -70,6 +76,7 @@ class Runner:
         self._is_cancelled, self._advance, self._say = is_cancelled, advance, say
         self._keeper, self._directory = keeper, directory
         self._prepared: dict[str, Prepared] = {}
+        self._database: Database | None = None
 
     def awaits(self, task: str) -> bool:
         """Tell whether the task is an `async def`; False if there is no such task."""
@@ -101,6 +108,8 @@ class Runner:
             _check_pid(pid)
             self._finish(report, call, job, value)
         self._output.end()
+        if self._database is not None:
+            self._database.end(call, report)
         job.close()
         report.seconds = monotonic() - started
         return report
@@ -154,7 +163,21 @@ class Runner:
             lambda lines: say(number, lines),
             self._keeper,
             self._directory,
+            None if call.tx is None else partial(self._begin, call.tx[0]),
         )
+
+    def _begin(self, url: str) -> "psycopg.Connection[Any]":
+        """Return the database that the jobs are in, in a transaction that is over when the run is."""
+        from ramify.worker.database import Database
+
+        if self._database is None:
+            self._database = Database(url, self._tasks.modules)
+        return self._database.begin()
+
+    def close(self) -> None:
+        """Let go of what was opened for the runs."""
+        if self._database is not None:
+            self._database.close()
 
     def _prepare(self, task: str) -> Prepared:
         prepared = self._prepared.get(task)
