@@ -3,10 +3,11 @@
 import argparse
 import json
 
-from bench import add, directory, drain, graphs, limits, look, measure, on_redis, peers, postgres, start
+from bench import add, directory, drain, graphs, held, limits, look, measure, on_redis, peers, postgres, start
 
 BENCHES = {
     "postgres": postgres.run,
+    "held": held.run,
     "drain": drain.run,
     "add": add.run,
     "start": start.run,
@@ -14,7 +15,7 @@ BENCHES = {
     "graphs": graphs.run,
     "limits": limits.run,
     "look": look.run,
-    "on_redis": on_redis.run,
+    "redis": on_redis.run,
 }
 
 

@@ -1,8 +1,8 @@
 """A queue in a directory: no-op jobs drained by one worker with two children, beside the least that it could do.
 
-The bare loop does the same to the file system: a record that is synced, linked, and its directory synced, and for
-each job the state overwritten and a result made. Huey's file storage is the peer. Also: a fan-in at two sizes, a claim
-at two depths, and how soon another process wakes.
+The bare loop (`replay.py`) does the same to the file system, call by call. Huey's file storage and Jug, which do not
+wait for the disk, are the peers. Also: a fan-in at two sizes, a claim at two depths, how soon another process wakes,
+and the drain with the time until a person sees all of it.
 """
 
 import json
@@ -15,49 +15,23 @@ from multiprocessing import Process, Queue
 from pathlib import Path
 
 from bench import measure, peers, tasks
+from bench.replay import replay, show_all
 from ramify import Ramify, group, job
 from ramify.model import Session, Want
 
-BATCH = 200
-"""Jobs that one record of ramify ends and claims here, about."""
 
-
-def drain(folder: str, query: str, n: int) -> float:
-    """Return how many jobs a second a worker does that finds all of them waiting."""
-    with Ramify(f"dir://{folder}/queue{query}", tasks=["bench.tasks"]) as app:
+def drain(folder: str, n: int, shown: bool = False) -> float:
+    """Return how many jobs a second a worker does that finds all of them waiting; or until all of it is `shown`."""
+    with Ramify(f"dir://{folder}/queue", tasks=["bench.tasks"]) as app:
         app.enqueue(group(*[job(tasks.noop, i) for i in range(n)]))
         worker = app.worker(children=2, burst=True)
         begin = time.perf_counter()
         worker.run()
+        if shown:
+            show_all(app)
         seconds = time.perf_counter() - begin
         assert app.counts() == {"done": n + 1}
     return n / seconds
-
-
-def bare(folder: str, n: int) -> float:
-    """Return how many jobs a second the file operations alone allow."""
-    os.mkdir(f"{folder}/journal")
-    for i in range(n):
-        os.mkdir(f"{folder}/{i}")
-        Path(f"{folder}/{i}/state").write_text("waiting  \n")
-    place = os.open(f"{folder}/journal", os.O_RDONLY)
-    begin = time.perf_counter()
-    for number in range(0, n, BATCH):
-        made = os.open(f"{folder}/made", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        os.write(made, b"x" * 150 * BATCH)
-        os.fsync(made)
-        os.close(made)
-        os.link(f"{folder}/made", f"{folder}/journal/{number}")
-        os.fsync(place)
-        os.unlink(f"{folder}/made")
-        for i in range(number, min(n, number + BATCH)):
-            state = os.open(f"{folder}/{i}/state", os.O_WRONLY)
-            os.pwrite(state, b"done     \n", 0)
-            os.close(state)
-            result = os.open(f"{folder}/{i}/result.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            os.write(result, b"1\n")
-            os.close(result)
-    return n / (time.perf_counter() - begin)
 
 
 def claim(folder: str, n: int) -> float:
@@ -116,13 +90,20 @@ def run(rounds: int, small: bool) -> dict[str, object]:
         with tempfile.TemporaryDirectory() as folder:
             return float(peers.huey("drain files", Path(folder), n // 4, False))
 
+    def jug() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            return float(peers.run("jug_peer.py", folder, n // 4))
+
     figures = measure.interleave(
         rounds,
         {
-            "ramify": lambda: ours("drain", "", n),
-            "bare loop": lambda: ours("bare", n),
+            "ramify": lambda: ours("drain", n),
+            "bare loop": lambda: ours("replay", n),
             "huey, files": huey,
-            "fan-in, a quarter": lambda: ours("drain", "", n // 4),
+            "jug": jug,
+            "ramify, all shown": lambda: ours("shown", n),
+            "bare loop, all shown": lambda: ours("replay_shown", n),
+            "fan-in, a quarter": lambda: ours("drain", n // 4),
             "claim at 1,000, us": lambda: ours("claim", 1_000),
             "claim at many, us": lambda: ours("claim", 10_000 if small else 100_000),
             "wake, ms": lambda: ours("wake", 50),
@@ -133,16 +114,24 @@ def run(rounds: int, small: bool) -> dict[str, object]:
         "figures": measure.summary(figures),
         "ratios": {
             "ramify / bare loop": measure.ratio(figures, "ramify", "bare loop"),
+            "ramify / bare loop, all shown": measure.ratio(figures, "ramify, all shown", "bare loop, all shown"),
             "ramify / huey, files": measure.ratio(figures, "ramify", "huey, files"),
+            "ramify / jug": measure.ratio(figures, "ramify", "jug"),
             "fan-in, whole / a quarter": measure.ratio(figures, "ramify", "fan-in, a quarter"),
             "claim at many / at 1,000": measure.ratio(figures, "claim at many, us", "claim at 1,000, us"),
         },
     }
 
 
+ACTS = {
+    "drain": drain,
+    "shown": lambda folder, n: drain(folder, n, shown=True),
+    "replay": replay,
+    "replay_shown": lambda folder, n: replay(folder, n, shown=True),
+    "claim": claim,
+    "wake": wake,
+}
+
 if __name__ == "__main__":
-    what, folder, *rest = sys.argv[1:]
-    query, n = ("", rest[0]) if len(rest) == 1 else rest
-    acts = {"drain": lambda: drain(folder, query, int(n)), "bare": lambda: bare(folder, int(n))}
-    acts |= {"claim": lambda: claim(folder, int(n)), "wake": lambda: wake(folder, int(n))}
-    print(json.dumps(acts[what]()))
+    act, folder, n = sys.argv[1:]
+    print(json.dumps(ACTS[act](folder, int(n))))

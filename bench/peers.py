@@ -12,16 +12,24 @@ PYTHON = ROOT / ".venv/bin/python"
 
 
 def prepare() -> None:
-    """Install what `requirements.txt` pins, once."""
+    """Install what `requirements.txt` pins, once for each version of it."""
+    wanted, there = ROOT / "requirements.txt", ROOT / ".venv/requirements.txt"
+    if there.exists() and there.read_text() == wanted.read_text():
+        return
     if not PYTHON.exists():
         venv.create(ROOT / ".venv", with_pip=True)
-        install = [PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "install", "-r", ROOT / "requirements.txt"]
-        subprocess.run(install, check=True)
+    subprocess.run([PYTHON, "-m", "pip", "-q", "--disable-pip-version-check", "install", "-r", wanted], check=True)
+    there.write_text(wanted.read_text())
 
 
 def huey(what: str, folder: Path, n: int, fsync: bool) -> Any:
     """Return what `huey_peer.py` measured in an empty folder: jobs a second, or seconds."""
-    command = [PYTHON, ROOT / "huey_peer.py", what, folder, str(n), "fsync" if fsync else "no"]
+    return run("huey_peer.py", what, folder, n, "fsync" if fsync else "no")
+
+
+def run(script: str, *arguments: object) -> Any:
+    """Return what a script of a peer prints as JSON."""
+    command = [PYTHON, ROOT / script, *map(str, arguments)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
 
 

@@ -179,14 +179,14 @@ def streaq():
                 for one in made:
                     await one
             begin = time.time_ns()
-            started = workers("streaq", "run", "redis_peers:streaq_worker", "--burst")
+            started = workers("streaq", "run", "redis_peers:streaq_worker")
             times = []
             for one in made:
                 while await one.status() != TaskStatus.DONE:
                     await asyncio.sleep(0.02)
                 times.append((await one.result()).result)
             for process in started:
-                process.terminate()
+                process.kill()
             for process in started:
                 process.wait()
             return int(N) / ((max(times) - (min(times))) / 1e9)

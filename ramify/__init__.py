@@ -33,6 +33,7 @@ from ramify.handle import Job
 from ramify.model import Failure, Line, Retry, State, Unique
 from ramify.need import needs, same
 from ramify.node import Node
+from ramify.proc import JobProc
 from ramify.task import task
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "JobCancelled",
     "JobEnded",
     "JobFailed",
+    "JobProc",
     "JobSkipped",
     "Line",
     "Lost",

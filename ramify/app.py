@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, ov
 from ramify import project
 from ramify.build import Given, fan_out, group, job
 from ramify.completed import Completed
+from ramify.create import create
 from ramify.declared import Declaration
 from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
@@ -20,14 +21,17 @@ from ramify.graph.sketch import sketch
 from ramify.handle import Job
 from ramify.ids import is_id, make_ids
 from ramify.known import Known
-from ramify.model import ENDED, Batch, JobId, State, Verb, Which
+from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node
+from ramify.proc import Proc
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
+from ramify.stores.gather import pages
 from ramify.stores.move import move
-from ramify.stores.open import Engine, adder_within, address_of, open_store
+from ramify.stores.open import Engine, address_of, open_store
 from ramify.stores.protocol import Store
 from ramify.stores.read import each_row, wait_for
+from ramify.stores.transactional import within
 from ramify.tasks import Tasks
 
 if TYPE_CHECKING:  # what runs jobs is loaded by who does: most programs only enqueue and look
@@ -68,6 +72,8 @@ class Ramify:
     @overload
     def enqueue(self, what: str, /, *args: object, **kwargs: object) -> Job[Any]: ...
     @overload
+    def enqueue(self, what: Callable[P, Proc[T]], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+    @overload
     def enqueue(self, what: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
     @overload
     def enqueue(self, what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
@@ -87,20 +93,24 @@ class Ramify:
         """Store work, all of it or nothing, and return its root: a function, "module:function", node, or project.
 
         The same `request` given again adds nothing and returns the first one's job. With `tx`, a connection to the
-        PostgreSQL database that the jobs are in (of psycopg, SQLAlchemy or Django), they are there if and only if its
-        transaction is committed. Both go with nodes and projects, as all arguments of a function are its own.
+        PostgreSQL database that the jobs are in (of psycopg, psycopg2 or pg8000, SQLAlchemy or Django), they are there
+        if and only if its transaction is committed. Both go with nodes and projects, as all arguments of a function are
+        its own.
 
         Raise `BadNode`, `BadTask`, `BadArguments` or `BadValue` naming the mistake and where it is.
         """
         node = _read(what, args, kwargs, self._known.find)
         flats = sketch([node])
         self._known.prepare(flats)
+        procs = create(flats)
         batch = plan(flats, make_ids)
         own = {} if isinstance(what, str) or callable(what) else kwargs
         batch.request, tx = own.get("request"), own.get("tx")
         self._refuse_main(batch)
         root = batch.rows[-1].id
-        store = self.store if tx is None else adder_within(self.store, tx)
+        for each in procs:
+            each.post_create()
+        store = self.store if tx is None else within(self.store, tx)
         return Job(self.store, store.add(batch).get(root, root), node)
 
     def job(self, id: JobId) -> Job[Any]:
@@ -232,7 +242,13 @@ class Ramify:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
-        return move(self.store, which, Verb.PURGE)
+        purged, after = 0, None
+        while rows := self.store.jobs(which, Page(after=after)):
+            after = rows[-1].id
+            # A few trees in a step, or whoever works would wait for all of them.
+            for some in pages(rows, 100):
+                purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
+        return purged
 
     def close(self) -> None:
         """Give back what was claimed and not executed, and let go of the store."""

@@ -14,6 +14,7 @@ from ramify.command import check
 from ramify.declared import Parameter
 from ramify.errors import BadNode, BadTask
 from ramify.node import AnyNode, Node, Ref
+from ramify.proc import Proc
 from ramify.signature import read_parameters
 from ramify.task import check_arguments, look_up
 
@@ -33,6 +34,13 @@ ALL: Final = "ALL"
 
 @overload
 def job(fn: Node[T], /) -> Node[T]: ...
+@overload
+def job(
+    fn: Callable[P, Proc[T]],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> Node[T]: ...
 @overload
 def job(
     fn: Callable[P, Awaitable[T]],
@@ -158,8 +166,9 @@ def job(
 @overload
 def job(fn: str, /, *args: object, **kwargs: object) -> Node[Any]: ...
 def job(fn: Callable[..., Any] | AnyNode | str, /, *args: Any, **kwargs: Any) -> Node[Any]:
-    """Describe one call of a function. A node or job as argument means: run after it, and hand over its result.
+    """Describe one call of a function, or one run of a `JobProc` class.
 
+    A node or job as argument means: run after it, and hand over its result.
     A text names the function as "module:function"; if it is not imported here, what was deployed of it is asked when
     the job is stored. Raise `BadTask` if no worker could find the function, `BadArguments` if the arguments do not fit.
     What is a node already, as `shell("…")` is, is returned as it is.

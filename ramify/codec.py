@@ -85,7 +85,7 @@ def decode(text: bytes) -> Any:
     """Return the plain value that `text` (JSON) holds. Raise `BadValue` if it is none, which only a forger stores."""
     try:
         return _decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadValue(f"what is stored is not JSON: {error}") from error
 
 
@@ -112,8 +112,12 @@ def restore(value: Any, annotation: Any, what: str = "value") -> Any:
 def annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the function's annotations as types; those that cannot be resolved here are left out.
 
-    An annotation that is a value (`letter: ['A', 'B'] = 'A'`) says which values are allowed, not a type.
+    An annotation that is a value (`letter: ['A', 'B'] = 'A'`) says which values are allowed, not a type. Of a class
+    that is a task the parameters are those of the constructor, and the result that of its `run`.
     """
+    if isinstance(function, type):
+        task: Any = function
+        return {**annotations(task.__init__), "return": annotations(task.run).get("return", Any)}
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError, SyntaxError):

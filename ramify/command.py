@@ -3,7 +3,6 @@
 Nothing here knows jobs; `context.py` says where lines go and when to stop.
 """
 
-import codecs
 import os
 import re
 import selectors
@@ -18,33 +17,17 @@ from typing import IO, Final, TypeAlias
 
 from ramify import system
 from ramify.errors import BadNode
+from ramify.lines import TELL_EVERY, Log, Splitter
 
 OnLine: TypeAlias = Callable[[int, str], object]
-Lines: TypeAlias = list[tuple[str, str]]
-"""Pairs of a stream (`out` or `err`) and a line."""
-
 Keeper: TypeAlias = tuple[Callable[[int], None], Callable[[int], None]]
 """Who is told the process group of a program when it begins and when it is over, to end it if this process dies."""
-
-TELL_EVERY: Final = 0.1
-"""Seconds between handing on lines."""
-
-MOST: Final = 2000
-"""Lines that are handed on at once; of more in one such time the newest count."""
-
-LONGEST: Final = 2000
-"""Characters of a line in the log."""
-
-UNENDED: Final = 1 << 20
-"""Characters after which a line is taken for whole though it has no end."""
 
 GRACE: Final = 3.0
 """Seconds that a program has to stop when its job was cancelled."""
 
 LINGER: Final = 1.0
 """Seconds for the last lines after the program has ended, if something else still holds its output open."""
-
-_END = re.compile(r"\r\n|\r(?!$)|\n")
 
 
 class Command:
@@ -55,13 +38,13 @@ class Command:
         command: str | Sequence[str],
         directory: str | Path | None = None,
         environment: Mapping[str, str] | None = None,
-        say: Callable[[Lines], None] = lambda lines: None,
+        log: Log | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         keeper: Keeper | None = None,
     ) -> None:
         self._command, self._directory, self._environment = check(command), directory, environment
         self._is_cancelled, self._keeper = is_cancelled, keeper
-        self._log = _Log(say)
+        self._log = log or Log(lambda lines: None)
         self.cancelled = False
         self._kill_at: float | None = None
 
@@ -147,14 +130,11 @@ class Progress:
 class _Stream:
     """One output of the program, cut into lines."""
 
-    def __init__(
-        self, name: str, file: IO[bytes], log: "_Log", on_line: OnLine | None, progress: Progress | None
-    ) -> None:
+    def __init__(self, name: str, file: IO[bytes], log: Log, on_line: OnLine | None, progress: Progress | None) -> None:
         self.name, self.file = name, file
         self.last = ""
         self._log, self._on_line, self._progress = log, on_line, progress
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
+        self._splitter = Splitter()
         self._number = 0
         system.set_blocking(file.fileno(), False)
 
@@ -164,11 +144,7 @@ class _Stream:
             text = os.read(self.file.fileno(), 65536)
         except BlockingIOError:
             return True
-        *lines, self._rest = _END.split(self._rest + self._decoder.decode(text, final=not text))
-        for line in lines:
-            self._take(line)
-        if self._rest and (not text or len(self._rest) > UNENDED):
-            line, self._rest = self._rest.removesuffix("\r"), ""
+        for line in self._splitter.decode(text):
             self._take(line)
         return bool(text)
 
@@ -192,47 +168,13 @@ class _Stream:
             while self.read() and self._has_more():
                 pass
         self.file.close()
-        if self._rest:
-            self._take(self._rest)
+        for line in self._splitter.end():
+            self._take(line)
 
     def _has_more(self) -> bool:
         with selectors.DefaultSelector() as selector:
             selector.register(self.file, selectors.EVENT_READ)
             return bool(selector.select(0))
-
-
-class _Log:
-    """Lines on their way to the log, handed on several at a time."""
-
-    def __init__(self, say: Callable[[Lines], None]) -> None:
-        self._say = say
-        self._lines: Lines = []
-        self._dropped = 0
-        self._told = monotonic()
-
-    def add(self, stream: str, line: str) -> None:
-        """Take a line."""
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST - 1]}…"
-        # Text that cannot be stored (a lone surrogate, a zero byte) is shown as what it is.
-        self._lines.append((stream, line.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")))
-        if len(self._lines) >= 2 * MOST:
-            self._dropped += len(self._lines) - MOST
-            del self._lines[:-MOST]
-
-    def tell_in_time(self) -> None:
-        """Hand on what has come, now and then."""
-        if monotonic() - self._told >= TELL_EVERY:
-            self.tell()
-
-    def tell(self) -> None:
-        """Hand on what has come."""
-        lines, self._lines, self._told = self._lines, [], monotonic()
-        if self._dropped:
-            lines.insert(0, ("err", f"… {self._dropped:,} lines came too fast and are not kept"))
-            self._dropped = 0
-        if lines:
-            self._say(lines)
 
 
 def check(command: object) -> str | list[str]:

@@ -10,12 +10,16 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ramify.command import Command, Keeper, Lines, OnLine, Progress, describe
-from ramify.errors import BadNode, CommandFailed, Fail, OutsideJob
+from ramify.command import Command, Keeper, OnLine, Progress, describe
+from ramify.errors import BadNode, BadTask, CommandFailed, Fail, OutsideJob
+from ramify.lines import Lines, Log
 from ramify.model import JobId
 from ramify.node import AnyNode, Node
+
+if TYPE_CHECKING:  # the driver is there only where jobs are in PostgreSQL
+    import psycopg
 
 
 class Context:
@@ -36,12 +40,14 @@ class Context:
         say: Callable[[Lines], None] = lambda lines: None,
         keeper: Keeper | None = None,
         place: Path | None = None,
+        begin: Callable[[], Any] | None = None,
     ) -> None:
         self.job, self.tree, self.parent, self.attempt = job, tree, parent, attempt
         self.spawned: list[AnyNode] = []
         self.siblings: list[AnyNode] = []
         self._is_cancelled, self._report, self._say = is_cancelled, report, say
-        self._keeper, self._place = keeper, place
+        self._log: Log | None = None
+        self._keeper, self._place, self._begin = keeper, place, begin
         self._directory: Path | None = None
         self._percent = 0
 
@@ -54,6 +60,19 @@ class Context:
     def cancelled(self) -> bool:
         """Whether somebody cancelled the job: return soon, or be ended. What it returns still counts."""
         return self._is_cancelled()
+
+    @property
+    def tx(self) -> "psycopg.Connection[Any]":
+        """A connection to the PostgreSQL database that the jobs are in, for a task with `tx=True`.
+
+        It is in a transaction, which is committed together with the outcome when the function has returned, and rolled
+        back if the function raises, if its process dies, or if the job is not ours any more. Its `commit` and
+        `rollback` are refused; `with current().tx.transaction():` is a savepoint.
+        """
+        if self._begin is None:
+            raise BadTask("no transaction goes with this job: current().tx is for tasks with tx=True, in PostgreSQL")
+        connection: psycopg.Connection[Any] = self._begin()
+        return connection
 
     def spawn(self, *nodes: AnyNode) -> None:
         """Add children to this job when its function has returned; it is done when they are.
@@ -77,6 +96,13 @@ class Context:
     def status(self, text: str) -> None:
         """Say in a line what is being done; of a longer text the beginning counts."""
         self._report(None, str(text)[:1000].encode("utf-8", "replace").decode())
+
+    @property
+    def log(self) -> Log:
+        """What becomes of what this run says."""
+        if self._log is None:
+            self._log = Log(self._say)
+        return self._log
 
     @property
     def directory(self) -> Path:
@@ -114,7 +140,7 @@ class Context:
         signal ended it is that number, negative. Inside a coroutine, say `await asyncio.to_thread(current().exec, …)`.
         """
         shown = None if progress is None else Progress(progress, self.progress)
-        run = Command(command, directory, environment, self._say, self._is_cancelled, self._keeper)
+        run = Command(command, directory, environment, self.log, self._is_cancelled, self._keeper)
         status, last = run.run(on_stdout, on_stderr, shown)
         if run.cancelled:
             raise CommandFailed(f"{describe(command)} was ended because the job was cancelled")
@@ -123,8 +149,14 @@ class Context:
             raise CommandFailed(f"{describe(command)} ended with {how}" + (f": {last}" if last else ""))
         return status
 
+    def tell(self) -> bool:
+        """Hand on what was said, now and then; return whether something waits for that."""
+        return self._log is not None and self._log.tell_in_time()
+
     def close(self) -> None:
-        """Remove the running directory, unless it is kept; the runner calls this after the run."""
+        """Hand on what was said, and remove the running directory, unless it is kept; called after the run."""
+        if self._log is not None:
+            self._log.end()
         if self._directory is not None and not os.environ.get(KEPT):
             shutil.rmtree(self._directory, ignore_errors=True)
 

@@ -50,7 +50,8 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the decorator of a task says: options of its jobs, and what holds for the task as a whole.
 
     `limit` is how many of its jobs may run at once, `fan_out` names the parameters that take "ALL". `missed` says what
-    becomes of ticks of `cron` at which no worker was there; `aliases` are names that the task had before.
+    becomes of ticks of `cron` at which no worker was there; `aliases` are names that the task had before. With `tx` its
+    jobs end in a transaction of their own in the database that they are in.
     """
 
     how: Options = PLAIN
@@ -61,6 +62,7 @@ class Terms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tz: str = "UTC"
     missed: Literal["skip", "last", "all"] = "last"
     aliases: tuple[str, ...] = ()
+    tx: bool = False
 
 
 class Declaration(Terms, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,6 +17,7 @@ from ramify.graph.walk import name_loop
 from ramify.model import Rule
 from ramify.signature import is_allowed
 from ramify.stores.protocol import Store
+from ramify.stores.transactional import Transactional, say_without
 from ramify.task import declare, terms_of
 from ramify.tasks import Tasks
 
@@ -40,14 +41,14 @@ def deploy(store: Store, tasks: Tasks, reset: bool = False) -> list[str]:
     if reset:
         store.reset()
     store.declare(marked, gone)
-    return find_impossible(known)
+    return find_impossible(known) + _find_without(store, tasks)
 
 
 def find_wrong(store: Store, tasks: Tasks) -> list[str]:
     """Return what is wrong with the needs of these tasks, in sentences, those that are deployed already included."""
     known, _ = _read_all(store.tasks(), tasks)
     loops = [f"these tasks need each other: {name_loop(loop, str)}" for loop in find_loops(_needs(known))]
-    return [*loops, *_find_unfit(known), *find_impossible(known)]
+    return [*loops, *_find_unfit(known), *find_impossible(known), *_find_without(store, tasks)]
 
 
 def find_impossible(known: Mapping[str, Declaration]) -> list[str]:
@@ -83,6 +84,13 @@ def _read_all(deployed: Sequence[Declaration], tasks: Tasks) -> tuple[dict[str, 
     own = {name: declare(tasks.find(name)) for name in sorted(tasks.current())}
     gone = [name for name in stored if name.partition(":")[0] in tasks.modules and name not in own]
     return {name: task for name, task in {**stored, **own}.items() if name not in gone}, gone
+
+
+def _find_without(store: Store, tasks: Tasks) -> list[str]:
+    """Return which of these tasks ask for a transaction that the store does not have."""
+    if isinstance(store, Transactional):
+        return []
+    return [say_without(name) for name in sorted(tasks.current()) if terms_of(tasks.find(name)).tx]
 
 
 def _needs(known: Mapping[str, Declaration]) -> dict[str, Sequence[Need]]:

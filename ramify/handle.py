@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from ramify.context import running
+from ramify.create import create
 from ramify.ended import error_of, read_failure
 from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
 from ramify.explain import Reason, explain
@@ -20,6 +21,7 @@ from ramify.restore import restore_result
 from ramify.snapshot import snapshot
 from ramify.stores.gather import gather, read_children
 from ramify.stores.move import move
+from ramify.stores.progress import read_progress
 from ramify.stores.protocol import Store
 from ramify.stores.read import name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for
 
@@ -53,8 +55,12 @@ class Job(Ref[T_co], Generic[T_co]):
 
     @property
     def progress(self) -> int | None:
-        """How far the job says it is, in percent; None if it does not say."""
-        return self._result().percent
+        """How far the job is, in percent; None if nothing tells.
+
+        A job by itself is as far as it says. With jobs under it, all that have ended count, and what runs as it says;
+        so this goes back when jobs are added.
+        """
+        return read_progress(self._store, self._row())
 
     @property
     def status(self) -> str | None:
@@ -101,7 +107,7 @@ class Job(Ref[T_co], Generic[T_co]):
         self._execute()
 
     def log(self, after: int = 0) -> list[Line]:
-        """Return what the job said so far, beyond line number `after`: what its commands printed, line by line.
+        """Return what the job said so far, beyond line number `after`: what it and its commands printed and logged.
 
         Of a long log the newest lines are kept; `number` tells what is missing.
         """
@@ -141,12 +147,16 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
-        known = Known(self._store)
+        known, created = Known(self._store), False
         while True:
             row = self._require_held()
             flats = sketch(nodes)
             known.prepare(flats)
+            new = create(flats)
             batch = plan(flats, make_ids, read_into(self._store, row))
+            for each in () if created else new:
+                each.post_create()
+            created = True
             try:
                 aliases = self._store.add(batch)
             except Changed:  # somebody else added in between
@@ -237,7 +247,10 @@ class Job(Ref[T_co], Generic[T_co]):
         """Store a node that is held with this job, and that this job waits for."""
         flats = sketch([node.options(hold=self)])
         Known(self._store).prepare(flats)
+        procs = create(flats)
         batch = plan(flats, make_ids)
+        for each in procs:
+            each.post_create()
         root = batch.rows[-1].id
         batch.into = self.id
         batch.edges.append(Edge(self.id, -1, root, Kind.AFTER, when))

@@ -20,8 +20,10 @@ from ramify.graph.need import collect_asked, make_mark, marks_for
 from ramify.graph.sketch import Flat
 from ramify.model import Policy, Unless
 from ramify.node import PLAIN, Node, Options
+from ramify.proc import is_proc
 from ramify.signature import bind
 from ramify.stores.protocol import Store
+from ramify.stores.transactional import Transactional, say_without
 from ramify.task import check_call, declare, find_function, terms_of
 
 FRESH: Final = 10.0
@@ -90,8 +92,10 @@ class Known:
         module = name.partition(":")[0]
         asked = collect_asked(_needs_of(dict.fromkeys([module, *self._modules]))).get(name, set())
         asked |= set(stored.asked) if stored else set()
-        if function is not None:
-            return _Entry(declare(function), True, tuple(sorted(asked)), until)
+        known = stored if function is None else declare(function)
+        refusal = say_without(name) if known and known.tx and not isinstance(self._store, Transactional) else ""
+        if function is not None or refusal:
+            return _Entry(known, function is not None, tuple(sorted(asked)), until, refusal)
         # A module that was never deployed may have any function; of one that was, all are known.
         others = [] if stored else [task.name for task in self._store.tasks() if task.name.startswith(f"{module}:")]
         refusal = f"{name} is not deployed; of {module} there are {', '.join(others)}" if others else ""
@@ -100,7 +104,9 @@ class Known:
 
 def _needs_of(modules: Iterable[str]) -> list[Need]:
     functions = [value for name in modules for value in list(vars(sys.modules.get(name, sys)).values())]
-    return [need for each in functions if isinstance(each, FunctionType) for need in terms_of(each).needs]
+    return [
+        need for each in functions if isinstance(each, FunctionType) or is_proc(each) for need in terms_of(each).needs
+    ]
 
 
 def _prepare(flat: Flat, entry: _Entry) -> None:

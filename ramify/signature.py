@@ -33,7 +33,7 @@ def read_parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     except (TypeError, ValueError):
         return ()
     hints = annotations(function)
-    helps = {name: " ".join(text.split()) for name, text in _HELP.findall(inspect.getdoc(function) or "")}
+    helps = {name: " ".join(text.split()) for name, text in _HELP.findall(_read_doc(function))}
     return tuple(
         _read_parameter(parameter, hints.get(name, parameter.annotation), helps.get(name, ""))  # as written, at worst
         for name, parameter in signature.parameters.items()
@@ -42,7 +42,11 @@ def read_parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
 
 def read_help(function: Callable[..., object]) -> str:
     """Return what the docstring says before it comes to the parameters."""
-    return re.split(r"^\s*:\w+", inspect.getdoc(function) or "", maxsplit=1, flags=re.MULTILINE)[0].strip()
+    return re.split(r"^\s*:\w+", _read_doc(function), maxsplit=1, flags=re.MULTILINE)[0].strip()
+
+
+def _read_doc(function: Callable[..., object]) -> str:
+    return inspect.cleandoc(function.__doc__ or "")  # its own, not that of the class that a class is made from
 
 
 def _read_parameter(parameter: inspect.Parameter, hint: Any, text: str) -> Parameter:

@@ -1,4 +1,4 @@
-"""A task is a function with a name, `module:qualname`, by which a worker finds it; `task` gives it options.
+"""A task is a function, or `JobProc`, with a name, `module:qualname`, by which a worker finds it; `task` gives options.
 
 Nothing is remembered but what stands on the function itself. `build.py` makes nodes from tasks, `tasks.py` finds them
 again, `deploy.py` writes them into a store.
@@ -22,6 +22,7 @@ from ramify.declared import NO_TERMS, Declaration, Need, Parameter, Terms
 from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.model import Retry, Unique
 from ramify.node import PLAIN, Node, Options
+from ramify.proc import is_proc
 from ramify.signature import bind, check_values, read_help, read_parameters
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -69,6 +70,7 @@ def task(
     tz: str = "UTC",
     missed: Literal["skip", "last", "all"] = "last",
     aliases: Sequence[str] = (),
+    tx: bool = False,
 ) -> Callable[[F], F]: ...
 def task(
     function: F | None = None,
@@ -81,6 +83,7 @@ def task(
     tz: str = "UTC",
     missed: Literal["skip", "last", "all"] = "last",
     aliases: Sequence[str] = (),
+    tx: bool = False,
     **options: Any,
 ) -> F | Callable[[F], F]:
     """Give a function options that hold for all its jobs; it stays callable as it was.
@@ -90,7 +93,8 @@ def task(
     `limit` is how many of the task's jobs run at once, over all workers. `needs` are other tasks whose jobs must have
     been done of late. A parameter named in `fan_out` takes "ALL": one job for each value that it allows. With `cron` a
     worker adds a job at each of these times in the zone `tz`; of times that were `missed` none, the last, or all.
-    `aliases` are names that the function had before: jobs stored under them are run by it.
+    `aliases` are names that the function had before: jobs stored under them are run by it. With `tx`, which needs jobs
+    in PostgreSQL, `current().tx` is their database, in a transaction that is committed with the job's outcome.
     """
     # A mistake in an option is reported where it stands, not where the first job is made.
     terms = Terms(
@@ -102,6 +106,7 @@ def task(
         tz=tz,
         missed=_read_missed(missed),
         aliases=_read_aliases(aliases),
+        tx=_read_tx(tx),
     )
 
     def mark(function: F) -> F:
@@ -120,13 +125,15 @@ def find_function(name: str) -> Function | None:
     """Return the task of this name if its module is imported here; nothing is imported for it."""
     module, _, attribute = name.partition(":")
     function = getattr(sys.modules.get(module), attribute, None)
-    is_it = isinstance(function, FunctionType) and (function.__module__, function.__qualname__) == (module, attribute)
-    return function if is_it else None
+    if not (isinstance(function, FunctionType) or is_proc(function)):
+        return None
+    return function if (function.__module__, function.__qualname__) == (module, attribute) else None
 
 
 def terms_of(function: Function) -> Terms:
     """Return what the decorator of a task says; a function without it says nothing."""
-    terms: Terms = getattr(function, MARK, NO_TERMS)
+    # What is said of a class does not hold for those that are made from it.
+    terms: Terms = vars(function).get(MARK, NO_TERMS) if is_proc(function) else getattr(function, MARK, NO_TERMS)
     return terms
 
 
@@ -206,8 +213,8 @@ def name_of(function: object) -> str:
         )
     if isinstance(function, BuiltinFunctionType):
         raise BadTask(f"{function.__qualname__} is built in; call it from a function of a module that workers serve")
-    if isinstance(function, type):
-        raise BadTask(f"{function.__qualname__} is a class; a task is a function, which may make an object of it")
+    if isinstance(function, type) and not is_proc(function):
+        raise BadTask(f"{function.__qualname__} is a class; a task is a function, or a class made from JobProc")
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not callable(function) or not isinstance(module, str) or not isinstance(name, str):
         raise BadTask(f"{function!r} is not a function with a name")
@@ -277,8 +284,19 @@ def _read_missed(missed: str) -> Any:
     return missed
 
 
+def _read_tx(tx: object) -> bool:
+    if not isinstance(tx, bool):
+        raise BadNode(f"tx is True for a task whose jobs end in the transaction of `current().tx`, not {tx!r}")
+    return tx
+
+
 def _check_terms(terms: Terms, function: Function) -> None:
     """Raise if what is said of parameters does not fit the function."""
+    if terms.tx and inspect.iscoroutinefunction(function):
+        raise BadTask(
+            f"{function.__qualname__} is `async`, and a transaction is one function's: coroutines run together in one "
+            "process, so tx=True is for plain functions"
+        )
     if not (terms.needs or terms.fan_out or terms.cron or (terms.how.unique and terms.how.unique.by)):
         return
     parameters = {parameter.name: parameter for parameter in read_parameters(function)}

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ramify.errors import BadTask
+from ramify.proc import is_proc
 from ramify.task import Function, name_of, terms_of
 
 
@@ -58,7 +59,7 @@ def _functions_of(name: str) -> Iterator[tuple[str, Function]]:
 
 
 def _is_defined(value: Any, module: str, attribute: str) -> bool:
-    if not callable(value) or isinstance(value, type):
+    if not callable(value) or (isinstance(value, type) and not is_proc(value)):
         return False
     try:
         return name_of(value) == f"{module}:{attribute}"

@@ -24,7 +24,7 @@ def log(
 ) -> None:
     """Print what a job said, line by line.
 
-    That is what its commands wrote: to their output, and in red to standard error.
+    That is what it and its commands wrote: to their output, and in red to standard error, where its logging goes too.
     """
     with open_existing(url) as app:
         (row,) = find_jobs(app, [job])

@@ -53,6 +53,8 @@ def details(task: Declaration) -> list[str]:
         lines.append(f"at most {task.limit} at once")
     if task.cron is not None:
         lines.append(f"by itself: {task.cron} ({task.tz}), missed: {task.missed}")
+    if task.tx:
+        lines.append("ends in a transaction of the database that its jobs are in")
     if task.how.queue is not None:
         lines.append(f"queue {task.how.queue}")
     return lines

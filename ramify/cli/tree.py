@@ -42,6 +42,7 @@ def _facts(root: Branch) -> dict[str, Any]:
         facts |= {
             "name": branch.name,
             "state": branch.state,
+            "progress": branch.percent,
             "n": branch.n,
             "id": branch.row.id if branch.row else None,
         }

@@ -46,9 +46,10 @@ def _draw(branch: Branch, guide: str, result: Result | None, width: int, ids: bo
         .append_text(coloured(branch.state, f"{branch.state.value:<{STATE_WIDTH}} "))
     )
     name = branch.name + (f" × {branch.n:,}" if branch.n > 1 else "")
-    if branch.state is State.RUNNING and result is not None:
-        name += f"  {result.percent} %" if result.percent is not None else ""
-        name += f"  {plain(result.status)}" if result.status else ""
+    if branch.percent or (branch.percent is not None and branch.state is State.RUNNING):
+        name += f"  {branch.percent} %"
+    if branch.state is State.RUNNING and result is not None and result.status:
+        name += f"  {plain(result.status)}"
     if branch.shared:
         name += "  (shown elsewhere)"
     elif branch.more:

@@ -10,10 +10,11 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from ramify.model import Edge, JobId, Kind, Page, Row, State, Which
+from ramify.model import ENDED, Edge, JobId, Kind, Page, Row, State, Which
 from ramify.picture.words import name_of, plain
+from ramify.stores.progress import read_progress
 from ramify.stores.protocol import SLICE, Store
-from ramify.stores.read import read_edges, read_rows
+from ramify.stores.read import read_edges, read_results, read_rows
 
 ALIKE: Final = 4
 """So many siblings with one name and one state are shown each by itself; more become one line."""
@@ -29,6 +30,12 @@ READ: Final = 10_000
 
 ALIKE_KINDS: Final = 16
 """Of so many kinds of counted siblings (a task and a state) some rows are looked up; every look-up costs a walk."""
+
+TOLD: Final = 20
+"""So many jobs with others under them say how far they are, those further up first."""
+
+FEW: Final = 1000
+"""If they have no more than so many under them; a root says it in any case."""
 
 ALL: Final = sys.maxsize
 
@@ -46,7 +53,9 @@ ORDER: Final = (
 
 
 class Branch(Struct):
-    """One line: a job with what is under it, or `n` siblings alike. `more` jobs under it were not looked at."""
+    """One line: a job with what is under it, or `n` siblings alike. `more` jobs under it were not looked at; `percent`
+    is how far an unfinished one is.
+    """
 
     name: str
     state: State
@@ -54,6 +63,7 @@ class Branch(Struct):
     row: Row | None = None
     shared: bool = False
     more: int = 0
+    percent: int | None = None
     children: list["Branch"] = field(default_factory=list)
 
 
@@ -141,7 +151,27 @@ def read_tree(store: Store, top: Row, depth: int, only: Mapping[JobId, Row] | No
         level = [child for branch in level for child in branch.children]
     for branch in level:
         branch.more = branch.row.size if branch.row is not None and not branch.shared else 0
+    _tell_progress(store, root)
     return root
+
+
+def _tell_progress(store: Store, root: Branch) -> None:
+    """Say how far the jobs are that are not over and have jobs under them, and those that run."""
+    running: dict[JobId, Branch] = {}
+    left, level = TOLD, [root]
+    while level:
+        for branch in level:
+            row = branch.row
+            if row is None or branch.shared or row.state in ENDED:
+                continue
+            if row.state is State.RUNNING and not branch.children:
+                running[row.id] = branch
+            elif (branch.children or branch.more) and left > 0:
+                left -= 1
+                branch.percent = read_progress(store, row, FEW)
+        level = [child for branch in level for child in branch.children]
+    for result in read_results(store, running):
+        running[result.job].percent = result.percent
 
 
 def _open(store: Store, branch: Branch, owner: Row, only: Mapping[JobId, Row] | None, share: int) -> None:

@@ -45,7 +45,7 @@ def ask(directory: Path, question: Ask) -> Tell:
         try:
             line.sendall(msgspec.json.encode(question) + b"\n")
             return _receive(line, Tell)
-        except (OSError, msgspec.MsgspecError):  # it has just stopped, or is stuck
+        except (OSError, ValueError):  # it has just stopped, or is stuck
             raise NotFound(f"the pool in {directory.absolute()} does not answer") from None
 
 
@@ -101,7 +101,7 @@ class Door:
         line.settimeout(1.0)
         try:
             return _receive(line, Ask), line
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             line.close()
             return None
 

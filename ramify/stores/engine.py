@@ -84,7 +84,7 @@ class Engine(ABC):
         reply = Exchange()
         # A claim that is lost in a power cut is an unclaimed job, so only outcomes need the disk.
         with self._write(durable=bool(outcomes)) as tables:
-            _require_alive(tables, session)
+            require_alive(tables, session)
             step = Step(tables, self.slice)
             if outcomes:
                 reply.refused = step.take(session, outcomes)
@@ -207,7 +207,8 @@ def _require_clock(tables: Tables, clock: Clock) -> None:
         raise Changed(f"the clock {clock.name} stands at {now}, not at {clock.was}; somebody else has set it")
 
 
-def _require_alive(tables: Tables, session: SessionId) -> None:
+def require_alive(tables: Tables, session: SessionId) -> None:
+    """Raise `Lost` unless the session may report."""
     if not tables.is_alive(session):
         raise _lost(session)
 

@@ -1,11 +1,9 @@
 """From an address to a store."""
 
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ramify.errors import BadStore
-from ramify.model import Batch, JobId
 from ramify.stores.address import mask
 from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
@@ -67,22 +65,6 @@ def address_of(given: str | Engine | None) -> str | None:
     return str(given.url.render_as_string(hide_password=False))
 
 
-class Adder(Protocol):
-    """What can store a batch."""
-
-    def add(self, batch: Batch) -> dict[JobId, JobId]:
-        """Store the batch, as `Store.add` does."""
-        ...
-
-
-def adder_within(store: Store, tx: object) -> Adder:
-    """Return what adds to the store in a transaction of the caller's. Raise `BadStore` where there is no such thing."""
-    within: Callable[[object], Adder] | None = getattr(store, "within", None)
-    if within is None:
-        raise BadStore("tx= needs jobs in PostgreSQL, in the database that the transaction is in")
-    return within(tx)
-
-
 def _open_redis(url: str) -> Store:
     try:
         from ramify.stores.redis import Redis
@@ -116,6 +98,9 @@ def _open_postgres(address: str, options: dict[str, str]) -> Store:
             raise
         raise BadStore("PostgreSQL needs a driver: install ramify[postgres]") from error
     durability, schema = _take_durability(address, options), options.pop("schema", "ramify")
+    if socket := options.pop("unix_sock", None):  # as SQLAlchemy's addresses for pg8000 name it
+        options["host"], _, name = socket.rpartition("/")
+        options["port"] = name.rpartition(".")[2]
     pooler = options.pop("pooler", "none")
     if pooler not in ("none", "transaction"):
         raise BadStore(f"pooler={pooler}: it is 'transaction' where connections change hands, as behind PgBouncer")

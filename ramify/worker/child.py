@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ramify.command import Lines
+from ramify.lines import Lines
 from ramify.model import Failure
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Call, Message, Report, Said
+from ramify.worker.output import Piped, Pipes
 from ramify.worker.pipe import Board, ChildEnd
 from ramify.worker.process import leave_to_guard, settle_in
 from ramify.worker.run import Runner
@@ -25,11 +26,12 @@ LOOK_EVERY = 0.1
 class Child:
     """Runs what comes through its end of the line until that closes."""
 
-    def __init__(self, end: ChildEnd, tasks: Tasks, directory: Path) -> None:
+    def __init__(self, end: ChildEnd, tasks: Tasks, directory: Path, pipes: Pipes) -> None:
         self._end, self._board = end, end.board
         self._lock = threading.Lock()
+        keeper = (self._board.own, self._board.disown)
         self._runner = Runner(
-            tasks, self._is_cancelled, self._advance, self._say, (self._board.own, self._board.disown), directory
+            tasks, self._is_cancelled, self._advance, self._say, keeper, directory, Piped(pipes) if pipes else None
         )
         self._loop: Loop | None = None
 
@@ -114,9 +116,10 @@ class Loop:
         task.add_done_callback(end)
 
     def _look(self) -> None:
-        """Cancel what is to be cancelled, as long as anything runs."""
+        """Cancel what is to be cancelled and hand on what was said, as long as anything runs."""
         for number in self._board.cancels() & self._running.keys():
             self._running[number].cancel()
+        self._runner.tell()
         self._looks = bool(self._running)
         if self._looks:
             self._loop.call_later(LOOK_EVERY, self._look)
@@ -136,13 +139,14 @@ def _expire(task: "asyncio.Task[object]", late: list[bool]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve as a spawned child: supervisor's pid, descriptors of the line, path of the board, modules of tasks."""
-    supervisor, inbox, outbox, board, *modules = arguments
+    """Serve as a spawned child: supervisor's pid, descriptors of line and output, path of the board, modules."""
+    supervisor, inbox, outbox, output, board, *modules = arguments
     settle_in(int(supervisor))
     end = ChildEnd(socket.socket(fileno=int(inbox)), int(outbox), Board(Path(board)))
     tasks = Tasks(modules)
     tasks.names()
-    Child(end, tasks, Path(board).parent).serve()
+    ends = [int(word) for word in output.split(",") if word]
+    Child(end, tasks, Path(board).parent, list(zip(ends[::2], ends[1::2], strict=True))).serve()
 
 
 if __name__ == "__main__":

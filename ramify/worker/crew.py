@@ -7,7 +7,7 @@ those away.
 import math
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -50,6 +50,8 @@ class Crew:
         self.lines: list[Line] = []
         self.shares_children = True
         """Whether units are those of this worker's children, so that a job of several keeps others free."""
+        self.ending: Mapping[str, str] = {}
+        """Where jobs end by themselves, by the tasks that ask for it."""
         self._tasks, self._asynchronous, self._directory = tasks, asynchronous, directory
         self._size, self._fresh, self._grace = size, fresh or not CAN_FORK, min(grace, CANCEL_GRACE)
         self._hands: list[Hand] = []
@@ -107,6 +109,8 @@ class Crew:
             flight = Flight(claim, task in self._asynchronous, alone, self._pace.expect(task), now)
             if claim.slots:
                 flight.results = {edge.before: results[edge.before] for edge in claim.slots if edge.before in results}
+            if self.ending and task is not None:
+                flight.url = self.ending.get(task)
             self._flights[claim.row.id] = flight
             if alone:
                 self._alone[claim.row.id] = flight
@@ -239,6 +243,9 @@ class Crew:
         advances: list[tuple[Flight, Advance | Said]] = []
         self._hear(hand, advances)
         self._note(advances)  # what it said last may tell why it died
+        words, running = hand.end.last_words(), hand.running()
+        if running is not None:
+            self.lines += [Line(running[0].claim.row.id, text, stream) for stream, text in words]
         self._pending.extendleft(reversed(hand.take_back()))
         begun = list(hand.flights.values())
         for flight in begun:

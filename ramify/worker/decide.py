@@ -7,6 +7,8 @@ decided by `graph.ends`.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from ramify.graph.ends import decide_end
 from ramify.graph.plan import Into, plan
 from ramify.graph.retry import delay_before_retry
@@ -33,6 +35,8 @@ from ramify.worker.trouble import explain
 
 MAX_CRASHES: Final = 3
 MAX_LOSSES: Final = 10
+LONGEST_PAUSE: Final = 60.0
+"""Seconds before a job that lost its database is tried again, at most; a server may take minutes to come back."""
 FINAL: Final = "ramify.errors.Fail"
 
 
@@ -42,6 +46,8 @@ def decide(claim: Claim, report: Report, homes: Mapping[JobId, Row], luck: float
     if report.failure is not None:
         if cancelled:
             return Ended(row.id, row.attempt, State.CANCELLED, failure=report.failure)
+        if report.failure.kind == "crashed":
+            return _decide_again(claim, report.failure, min(LONGEST_PAUSE, 0.25 * 2**row.losses))
         return decide_failure(claim, report.failure, report.names, luck)
     value = Value(report.json, report.spread)
     if not (report.siblings or report.spawned):
@@ -77,12 +83,16 @@ def _into(home: Row) -> Into:
 def _joined(first: list[Flat], second: list[Flat]) -> list[Flat]:
     """Return two sketches as one: numbers in the second move up."""
     offset = len(first)
-    for flat in second:
-        flat.parent += offset if flat.parent >= 0 else 0
-        flat.children = [child + offset for child in flat.children]
-        flat.after = [(before + offset if isinstance(before, int) else before, when) for before, when in flat.after]
-        flat.slots = [(before + offset if isinstance(before, int) else before, path) for before, path in flat.slots]
-    return first + second
+    return first + [
+        replace(
+            flat,
+            parent=flat.parent + (offset if flat.parent >= 0 else 0),
+            children=[child + offset for child in flat.children],
+            after=[(before + offset if isinstance(before, int) else before, when) for before, when in flat.after],
+            slots=[(before + offset if isinstance(before, int) else before, path) for before, path in flat.slots],
+        )
+        for flat in second
+    ]
 
 
 def decide_failure(claim: Claim, failure: Failure, names: Sequence[str], luck: float) -> Outcome:
@@ -114,9 +124,15 @@ def decide_loss(claim: Claim) -> Outcome:
     failure = Failure("crashed", f"its worker was lost, {losses} times so far")
     if row.cancelled:
         return Ended(row.id, row.attempt, State.CANCELLED, failure=failure)
-    if not claim.payload.policy.repeatable or losses >= MAX_LOSSES:
+    return _decide_again(claim, failure)
+
+
+def _decide_again(claim: Claim, failure: Failure, delay: float = 0.0) -> Outcome:
+    """Return another try, unless the job was lost too often: with its worker, or with the database that it ends in."""
+    row = claim.row
+    if not claim.payload.policy.repeatable or row.losses + 1 >= MAX_LOSSES:
         return Ended(row.id, row.attempt, State.FAILED, failure=failure)
-    return Again(row.id, row.attempt, 0.0, Charge.LOSS, failure)
+    return Again(row.id, row.attempt, delay, Charge.LOSS, failure)
 
 
 def decide_interrupted(claim: Claim, why: str) -> Outcome:

@@ -90,7 +90,7 @@ class Desk:
         self.heard = clock()
         """When the lease was last known to be renewed."""
         self.more = False
-        self.due_in: float | None = None
+        self._due: float | None = None
         self.patience = 0.0
         self._queues, self._tasks, self._units = queues, tuple(sorted(tasks.names())), units
         self._reports: list[tuple[Claim, Report, bool]] = []
@@ -99,6 +99,8 @@ class Desk:
         self._arrived: list[Claim] = []
         self._doomed: list[Claim] = []
         self._unsure = False
+        self._kept = False
+        """Whether jobs have ended by themselves since the last exchange: there is room, and what they settled."""
         self._under_way: tuple[list[Outcome], Want, Future[Exchange]] | None = None
 
     def open(self) -> None:
@@ -127,9 +129,14 @@ class Desk:
         """Tell whether the store has not been heard of for so long that others may have our jobs."""
         return clock() - self.heard > FENCE
 
+    @property
+    def due_in(self) -> float | None:
+        """In how many seconds the next scheduled job is due, as far as was heard."""
+        return None if self._due is None else max(0.0, self._due - clock())
+
     def has_work(self) -> bool:
         """Tell whether an exchange would do something whatever there is to claim."""
-        return self.more or bool(self._arrived) or self.has_outcomes()
+        return self.more or self._kept or bool(self._arrived) or self.has_outcomes()
 
     def has_outcomes(self) -> bool:
         """Tell whether the store has not yet taken all that happened."""
@@ -139,6 +146,11 @@ class Desk:
         """Accept reports of runs, with whether the job was told to stop."""
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
+            if report.kept:
+                self._kept = True
+                self.ended[done] += not (report.spawned or report.siblings)
+                self._watchers.tell_kept(claim.row, report.seconds, bool(report.spawned or report.siblings))
+                continue
             self._watchers.note(claim.row, report.seconds)
             if report.failure is None and not (report.spawned or report.siblings):
                 row = claim.row
@@ -179,7 +191,7 @@ class Desk:
         self._prepare()
         if self.lines:
             self.append()  # as long as the jobs are ours
-        self._unsure = True
+        self._unsure, self._kept = True, False
         return self.outcomes[:SLICE]
 
     def _take(self, outcomes: Sequence[Outcome], want: Want, reply: Exchange) -> bool:
@@ -188,7 +200,7 @@ class Desk:
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
         refused = reply.refused
         self._watchers.tell(outcomes, lambda job: refused[job].kind if job in refused else None)
-        self.more, self.due_in = reply.more, reply.due_in
+        self.more, self._due = reply.more, None if reply.due_in is None else clock() + reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)
         self._sort(reply.claims)

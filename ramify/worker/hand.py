@@ -3,7 +3,6 @@
 from pathlib import Path
 from time import monotonic
 
-import msgspec
 from msgspec import Struct
 
 from ramify.model import Claim, Failure, JobId, Value
@@ -16,7 +15,8 @@ from ramify.worker.process import Death, Process, fork, kill_groups, spawn
 
 class Flight(Struct, gc=False, eq=False):
     """A claimed job on its way through a child. `expected` is how long it should take, `since` when it was
-    claimed; `results` fill its arguments; `percent` and `status` are the last that it told."""
+    claimed; `results` fill its arguments; `url` is where it ends by itself, if it does; `percent` and `status` are the
+    last that it told."""
 
     claim: Claim
     awaits: bool
@@ -24,6 +24,7 @@ class Flight(Struct, gc=False, eq=False):
     expected: float = 0.0
     since: float = 0.0
     results: dict[JobId, Value] = {}
+    url: str | None = None
     number: int = 0
     sent: float = 0.0
     percent: int | None = None
@@ -58,7 +59,7 @@ class Hand:
     def send(self, flight: Flight) -> bool:
         """Send a job to the child; return False if there is no room."""
         number = self._number + 1
-        if not self.end.send(make_call(number, flight.claim, flight.results)):
+        if not self.end.send(make_call(number, flight.claim, flight.results, flight.url)):
             return False
         self._number = flight.number = number
         flight.hand, flight.sent = self, monotonic()
@@ -83,7 +84,7 @@ class Hand:
                     reports.append((flight, message))
                 elif message.number in self.flights:
                     advances.append((self.flights[message.number], message))
-        except (msgspec.MsgspecError, KeyError):
+        except (ValueError, KeyError):
             self.process.kill()
         self.proven = self.proven or bool(reports)
         return reports
@@ -149,12 +150,13 @@ def start(directory: Path, name: str, tasks: Tasks, fresh: bool) -> Hand:
     """Start a child: a fork of this process, or a `fresh` Python that imports the tasks itself."""
     end = SupervisorEnd(directory, name)
     if fresh:
-        inbox, outbox = end.keeps()
-        process = spawn([str(inbox), str(outbox), str(end.board_path), *tasks.modules], [inbox, outbox])
+        inbox, outbox, *output = end.keeps()
+        arguments = [str(inbox), str(outbox), ",".join(map(str, output)), str(end.board_path), *tasks.modules]
+        process = spawn(arguments, end.keeps())
     else:
 
         def serve() -> None:
-            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory).serve()
+            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory, end.output).serve()
 
         process = fork(serve, end.keeps())
     end.started()

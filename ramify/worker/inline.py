@@ -6,13 +6,14 @@ What a run becomes is decided as in a worker. Time limits are not kept: nothing 
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from ramify.command import Lines
 from ramify.deploy import declare_limits
 from ramify.errors import Lost, StoreDown
+from ramify.lines import Lines
 from ramify.model import Back, Claim, Line, Progress, Want
 from ramify.stores.protocol import Store
 from ramify.system import clock
@@ -20,6 +21,8 @@ from ramify.tasks import Tasks
 from ramify.worker.call import Report, make_call
 from ramify.worker.decide import decide_interrupted
 from ramify.worker.desk import Desk
+from ramify.worker.ending import find_ending
+from ramify.worker.output import listening
 from ramify.worker.run import PLAN, Runner
 
 BEAT: Final = 1.0
@@ -69,17 +72,22 @@ class Inline:
         self._desk = Desk(store, tuple(queues), tasks, lambda: self._running)
         self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname(), units=units)
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance, self._say)
+        self._ending = find_ending(store, tasks)
         self._running: list[str] = []
         self._told = Progress("")
-        self._lease = Lease(self._desk)
+        self._lease = Lease(self._desk, self._runner.tell)
+        self._listening = ExitStack()
 
     def __enter__(self) -> Self:
         self._desk.open()
         self._lease.start()
+        self._listening.enter_context(listening())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._listening.close()
         self._lease.stop()
+        self._runner.close()
         self._desk.close()
 
     def adopt(self) -> int:
@@ -103,7 +111,7 @@ class Inline:
         job = claim.row.id
         self._running = [job]
         results, self._desk.results = self._desk.results, {}
-        report = self._runner.run(make_call(1, claim, results))
+        report = self._runner.run(make_call(1, claim, results, self._ending.get(claim.row.lane.task or "")))
         interrupted = "KeyboardInterrupt" in report.names[:1]
         with self._lease.lock:
             # A job shorter than the pause between beats has told how far it came, too.
@@ -155,10 +163,10 @@ class Inline:
 class Lease:
     """A thread that renews a session's lease while a job runs in this process. Hold `lock` to use the session."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, look: Callable[[], None]) -> None:
         self.lock = threading.RLock()
         self.progress: dict[str, Progress] = {}
-        self._desk = desk
+        self._desk, self._look = desk, look
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -185,6 +193,7 @@ class Lease:
 
     def _keep(self) -> None:
         while not self._stop.wait(BEAT / 10):
+            self._look()
             if not (self.progress or self._desk.lines) and clock() - self._desk.heard < BEAT:
                 continue
             progress, self.progress = list(self.progress.values()), {}

@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from inspect import iscoroutinefunction
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from time import monotonic
@@ -27,6 +26,7 @@ from typing import Final
 from ramify.deploy import declare_limits
 from ramify.errors import BadTask, CannotStart, Lost, StoreDown
 from ramify.model import Exchange, State, Want
+from ramify.proc import awaits
 from ramify.stores.protocol import Store
 from ramify.system import NAME as SYSTEM
 from ramify.system import STOPS, clock
@@ -34,6 +34,7 @@ from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.cron import Crontab
 from ramify.worker.desk import Desk
+from ramify.worker.ending import find_ending
 from ramify.worker.manager import NOBODY, Manager
 from ramify.worker.run import PLAN
 from ramify.worker.watch import Watch
@@ -97,7 +98,7 @@ class Worker:
         names = self._tasks.names()
         if self._fresh and "__main__" in self._tasks.modules:
             raise BadTask("a fresh interpreter cannot import the functions of __main__; move them to a module")
-        self._coroutines = frozenset(name for name in names if iscoroutinefunction(self._tasks.find(name)))
+        self._coroutines = frozenset(name for name in names if awaits(self._tasks.find(name)))
         self._known = names | {PLAN}
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
@@ -106,6 +107,7 @@ class Worker:
         directory = Path(tempfile.mkdtemp(prefix="ramify-"))
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
+        self._crew.ending = find_ending(self._store, self._tasks)
         about = (self._queues, self._tasks, self._crew.jobs, self.ended, self._units, self._watches)
         self._desk = Desk(self._store, *about)
         self._declared = False

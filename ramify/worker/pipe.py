@@ -20,8 +20,10 @@ from typing import Final
 
 import msgspec
 
+from ramify.lines import Lines
 from ramify.system import AT_ONCE, HAS_PACKETS, grow_pipe, set_blocking, socket_pair
 from ramify.worker.call import Call, Message, decode_call, decode_message, encode_call, message_encoder
+from ramify.worker.output import make_pipes, read_lines
 
 MAX_MESSAGE: Final = 100_000
 MAX_REPORT: Final = 1 << 28
@@ -112,6 +114,7 @@ class SupervisorEnd:
         self._reading, self.outbox = os.pipe()
         set_blocking(self._reading, False)
         grow_pipe(self._reading, _PIPE)
+        self.output = make_pipes()
         self._directory, self.board_path = directory, directory / f"board-{name}"
         self.board = Board(self.board_path)
         self._rest = b""
@@ -123,12 +126,18 @@ class SupervisorEnd:
 
     def keeps(self) -> list[int]:
         """Return the descriptors that the child must inherit."""
-        return [self.inbox.fileno(), self.outbox]
+        return [self.inbox.fileno(), self.outbox, *(end for pipe in self.output for end in pipe)]
 
     def started(self) -> None:
-        """Let go of the child's end of the pipe, now that the child has it."""
+        """Let go of the child's ends of the pipes, now that the child has them."""
         os.close(self.outbox)
         self.outbox = -1
+        for _, end in self.output:
+            os.close(end)
+
+    def last_words(self) -> Lines:
+        """Return what the child, which is dead, wrote and could not read any more itself."""
+        return read_lines([end for end, _ in self.output])
 
     def send(self, call: Call) -> bool:
         """Send a job to the child; return False if there is no room."""
@@ -193,6 +202,8 @@ class SupervisorEnd:
         self._sending.close()
         self.inbox.close()
         os.close(self._reading)
+        for end, _ in self.output:
+            os.close(end)
         self.board.close()
 
 

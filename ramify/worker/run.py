@@ -4,35 +4,48 @@ Nothing here knows a store or another process; what becomes of the job is decide
 """
 
 import asyncio
+import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import CoroutineType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from ramify import context, project
+from ramify import context, proc, project
 from ramify.codec import annotations, decode, encode_result, restore
-from ramify.command import Keeper, Lines
+from ramify.command import Keeper
 from ramify.context import Context
+from ramify.create import create
 from ramify.errors import BadArguments, BadTask
+from ramify.graph.sketch import Flat, sketch
 from ramify.graph.sketch import Path as SlotPath
-from ramify.graph.sketch import sketch
+from ramify.lines import Lines
 from ramify.model import Value
+from ramify.node import AnyNode
 from ramify.tasks import Tasks
 from ramify.worker.call import Call, Report
+from ramify.worker.output import Output
 from ramify.worker.trouble import explain, names_of
+
+if TYPE_CHECKING:  # the driver is there only where jobs are in PostgreSQL
+    import psycopg
+
+    from ramify.worker.database import Database
 
 PLAN: Final = "ramify:plan"
 """The task whose argument is a project document; the jobs in it become children of the job."""
 
 
 class Prepared(Struct, gc=False):
-    """A function with what must be known of it for each call. `named` includes the positional ones."""
+    """A function with what must be known of it for each call. `named` includes the positional ones; `task` is the
+    function, or the class that it makes an object of.
+    """
 
     function: Callable[..., Any]
     awaits: bool
@@ -40,6 +53,7 @@ class Prepared(Struct, gc=False):
     more: Any
     named: dict[str, Any]
     other: Any
+    task: Callable[..., Any]
 
 
 class Runner:
@@ -53,11 +67,16 @@ class Runner:
         say: Callable[[int, Lines], None] = lambda number, lines: None,
         keeper: Keeper | None = None,
         directory: Path | None = None,
+        output: Output | None = None,
     ) -> None:
         self._tasks = tasks
+        self._output = output or Output()
+        self._running: Context | None = None
+        self._together: set[Context] = set()
         self._is_cancelled, self._advance, self._say = is_cancelled, advance, say
         self._keeper, self._directory = keeper, directory
         self._prepared: dict[str, Prepared] = {}
+        self._database: Database | None = None
 
     def awaits(self, task: str) -> bool:
         """Tell whether the task is an `async def`; False if there is no such task."""
@@ -75,6 +94,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001 -- types of the user's own may raise whatever they like
             return _refused(report, error)
         pid = os.getpid()
+        self._running = job
+        self._output.begin(job)
         try:
             with context.entered(job):
                 value = prepared.function(*args, **kwargs)
@@ -86,9 +107,18 @@ class Runner:
         else:
             _check_pid(pid)
             self._finish(report, call, job, value)
+        self._output.end()
+        if self._database is not None:
+            self._database.end(call, report)
         job.close()
         report.seconds = monotonic() - started
         return report
+
+    def tell(self) -> None:
+        """Hand on what the running jobs said, now and then."""
+        for job in (self._running, *self._together):
+            if job is not None:
+                job.tell()
 
     def start(
         self, call: Call
@@ -101,6 +131,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001 -- types of the user's own may raise whatever they like
             return _refused(report, error)
 
+        self._together.add(job)
+
         async def run() -> object:
             with context.entered(job):
                 return await prepared.function(*args, **kwargs)
@@ -112,6 +144,7 @@ class Runner:
                 _failed(report, error, prepared, args, kwargs)
             else:
                 self._finish(report, call, job, task.result())
+            self._together.discard(job)
             job.close()
             report.seconds = monotonic() - started
             return report
@@ -130,7 +163,21 @@ class Runner:
             lambda lines: say(number, lines),
             self._keeper,
             self._directory,
+            None if call.tx is None else partial(self._begin, call.tx[0]),
         )
+
+    def _begin(self, url: str) -> "psycopg.Connection[Any]":
+        """Return the database that the jobs are in, in a transaction that is over when the run is."""
+        from ramify.worker.database import Database
+
+        if self._database is None:
+            self._database = Database(url, self._tasks.modules)
+        return self._database.begin()
+
+    def close(self) -> None:
+        """Let go of what was opened for the runs."""
+        if self._database is not None:
+            self._database.close()
 
     def _prepare(self, task: str) -> Prepared:
         prepared = self._prepared.get(task)
@@ -159,9 +206,9 @@ class Runner:
                 siblings = [*siblings, *project.read_added(value["addJobs"])]
                 value = value.get("result")
             if job.spawned:
-                report.spawned = sketch(job.spawned)
+                report.spawned = _sketch(job.spawned)
             if siblings:
-                report.siblings = sketch(siblings)
+                report.siblings = _sketch(siblings)
             if value is not None:
                 stored = encode_result(value)
                 report.json, report.spread = stored.json, stored.spread
@@ -172,9 +219,9 @@ class Runner:
 
 def prepare(function: Callable[..., Any]) -> Prepared:
     """Return the function with the types of its parameters; `Any` stands for whatever may come."""
-    awaits = inspect.iscoroutinefunction(function)
     hints = annotations(function)
-    prepared = Prepared(function, awaits, [], Any, {}, Any)
+    called = functools.partial(proc.run, function) if proc.is_proc(function) else function
+    prepared = Prepared(called, proc.awaits(function), [], Any, {}, Any, function)
     if not hints:
         return prepared
     for name, parameter in inspect.signature(function).parameters.items():
@@ -191,6 +238,13 @@ def prepare(function: Callable[..., Any]) -> Prepared:
     if all(wanted is Any for wanted in prepared.positional):
         prepared.positional = []
     return prepared
+
+
+def _sketch(nodes: Sequence[AnyNode]) -> list[Flat]:
+    flats = sketch(nodes)
+    for each in create(flats):
+        each.post_create()
+    return flats
 
 
 def _plan(document: dict[str, Any]) -> None:
@@ -235,7 +289,7 @@ def _failed(
     report: Report, error: BaseException, prepared: Prepared, args: list[Any], kwargs: Mapping[str, Any]
 ) -> None:
     kind = "error"
-    if type(error) is TypeError and not _fits(prepared.function, args, kwargs):
+    if type(error) is TypeError and not _fits(prepared.task, args, kwargs):
         kind = "arguments"
     report.failure = explain(error, kind)
     report.names = names_of(error)

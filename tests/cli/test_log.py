@@ -2,6 +2,7 @@
 
 from ramify import Ramify, shell
 from tests.cli.conftest import Command, start
+from tests.worker.jobs import shout
 
 
 def test_a_log_is_printed(app: Ramify, ask: Command) -> None:
@@ -25,3 +26,14 @@ def test_a_log_is_followed(app: Ramify) -> None:
             out, _ = process.communicate(timeout=20)
 
     assert (process.returncode, out.split()) == (0, [str(n) for n in range(1, 101)])
+
+
+def test_what_a_function_prints_is_followed(app: Ramify) -> None:
+    """Prints of a job are its log, as output of its programs is."""
+    with Ramify(app.url, tasks=["tests.worker.jobs"]) as runner:
+        job = runner.enqueue(shout, 100, 1)
+        with start("log", job.id, "--follow") as process:
+            runner.worker(children=1, burst=True).run()
+            out, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, out.splitlines()) == (0, [f"{n} x" for n in range(100)])

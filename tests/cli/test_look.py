@@ -192,7 +192,7 @@ def test_very_many_siblings_are_counted_by_the_store(app: Ramify, monkeypatch: p
     lines = draw_tree(app.store, read_tree(app.store, read_row(app.store, tree.id), 6), 100)
 
     assert shape("\n".join(line.plain for line in lines)) == [
-        "waiting   group",
+        "waiting   group  99 %",
         "├─ failed    boom",
         "│     it is broken",
         f"├─ done      double × {READ + 2:,}",

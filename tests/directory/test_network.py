@@ -13,6 +13,7 @@ from ramify.graph.check import find_violations
 from ramify.model import ENDED, Outcome, Page, Want, Which
 from ramify.stores.directory import Directory, journal
 from ramify.stores.directory.disk import Disk
+from tests.directory.kit import opened
 from tests.sqlite.kit import done, planned, session
 from tests.stores.kit import MEMORY, leaf, series, tree
 
@@ -165,3 +166,29 @@ def test_a_record_that_others_see_first_is_awaited(tmp_path: Path) -> None:
     assert [row.label for row in other.jobs(Which(), Page())] == ["first", "second"]
     late.close()
     other.close()
+
+
+def test_a_step_that_was_pruned_before_its_answer_came(tmp_path: Path) -> None:
+    """Whoever slept while others went on, and pruned its own step, still knows that it counts, and does it once."""
+    path = tmp_path / "queue"
+
+    class Sleepy(Disk):
+        sleeps = False
+
+        def link(self, old: str, new: str) -> None:
+            super().link(old, new)
+            if self.sleeps and new.startswith("journal/"):
+                with opened(path) as other:
+                    for _ in range(2):
+                        other._journal._size = 1
+                        other.add(planned(leaf("of others")))
+                raise FileExistsError("the answer to the first call was lost")
+
+    with opened(path, disk=Sleepy) as store:
+        store.add(planned(leaf("first")))
+        store._disk.sleeps = True  # type: ignore[attr-defined]
+        store.add(planned(leaf("second")))
+        store._disk.sleeps = False  # type: ignore[attr-defined]
+
+        assert (path / "journal/000000/000000002").read_bytes() == journal.TOMBSTONE
+        assert [row.label for row in store.jobs(Which(), Page())] == ["first", "second", "of others", "of others"]

@@ -97,6 +97,21 @@ def test_what_a_dead_writer_did_not_show_is_shown(path: Path, monkeypatch: pytes
     assert sorted(read(file) for file in path.glob("jobs/*/label")) == ["a", "b"]
 
 
+def test_what_dead_writers_left_is_removed(path: Path) -> None:
+    """Files and directories in `tmp` that nobody has touched for an hour go with the next checkpoint."""
+    with opened(path) as store:
+        for name, old in (("old", True), ("new", False)):
+            (path / f"tmp/{name}/1").mkdir(parents=True)
+            (path / f"tmp/{name}/1/state").touch()
+            (path / f"tmp/{name}.json").touch()
+            for file in (path / f"tmp/{name}", path / f"tmp/{name}.json") if old else ():
+                os.utime(file, (0, 0))
+        store._journal._size = 1
+        store.add(planned(leaf("a")))
+
+        assert sorted(file.name for file in (path / "tmp").iterdir()) == ["new", "new.json"]
+
+
 # Documents
 
 CLIENT = r"""#!/bin/sh
@@ -174,6 +189,8 @@ def test_odd_documents_are_put_aside(path: Path) -> None:
         store.enter(session("s"))
         inbox = path / "inbox"
         (inbox / "list.json").write_text("[]")
+        (inbox / "no text.json").write_bytes(b'{"func": "\xff"}')
+        (inbox / "deep.json").write_text('{"jobs": ' + "[" * 100_000)
         (inbox / "large.json").write_text(json.dumps({"label": "x" * (1 << 20)}))
         (inbox / "link.json").symlink_to("/etc/passwd")
         os.mkfifo(inbox / "pipe.json")
@@ -184,7 +201,8 @@ def test_odd_documents_are_put_aside(path: Path) -> None:
 
         assert [entry.name for entry in inbox.iterdir()] == ["note.txt"]
         refused = {file.name for file in (path / "refused").iterdir() if file.name.endswith(".why")}
-        assert refused == {"list.json.why", "large.json.why", "link.json.why", "pipe.json.why", "folder.json.why"}
+        odd = {"no text.json.why", "deep.json.why"}
+        assert refused == odd | {"list.json.why", "large.json.why", "link.json.why", "pipe.json.why", "folder.json.why"}
         assert store.counts(Which(), "task") == {"ramify:plan": 1}
 
 

@@ -14,8 +14,8 @@ EXAMPLES = ROOT / "examples"
 SHORT = sorted(path for path in EXAMPLES.glob("*.py") if not path.name.startswith("stdlib_"))
 
 
-# The producer waits for a worker: test_producer.py starts both.
-ALONE = [path for path in SHORT if path.stem != "producer"]
+# The producer waits for a worker: test_producer.py starts both. The bank needs a server: test_bank.py.
+ALONE = [path for path in SHORT if path.stem not in ("producer", "bank")]
 
 
 @pytest.mark.parametrize("example", ALONE, ids=lambda path: path.stem)

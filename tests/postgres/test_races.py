@@ -1,15 +1,19 @@
 """What several steps do to the same jobs at the same moment: each race, tried often, with a connection for each side.
 
-A try is a tree of its own; after all tries everything is looked at. `make storm` tries each 10,000 times.
+A try is a tree of its own; after all tries everything is looked at. `make storm` tries each 10,000 times, or as often
+as STORM_TRIES says; POSTGRES=15 chooses the server.
 """
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ramify.errors import AlreadyReleased, Cycle, NotFound, RamifyError
@@ -25,10 +29,12 @@ from ramify.model import (
     Claim,
     Edge,
     Ended,
+    Exchange,
     Failure,
     Grown,
     JobId,
     Kind,
+    Outcome,
     Page,
     Row,
     Rule,
@@ -44,11 +50,13 @@ from ramify.model import (
 )
 from ramify.node import AnyNode, Node, Ref
 from ramify.stores.postgres import Postgres
+from ramify.stores.postgres.statements import quote
 from ramify.stores.postgres.transaction import Hold
 from tests.postgres.server import default_version, server
 
 pytestmark = [pytest.mark.skipif(default_version() is None, reason="no PostgreSQL here"), pytest.mark.slow]
-TRIES = [100, pytest.param(10_000, marks=[pytest.mark.storm, pytest.mark.timeout(3600)])]
+STORM = int(os.environ.get("STORM_TRIES", "10000"))
+TRIES = [100, pytest.param(STORM, marks=[pytest.mark.storm, pytest.mark.timeout(3600)])]
 SIDES = 4
 VALUE = Value(b"1")
 ALL = Want(1000, ends=1000)
@@ -57,8 +65,9 @@ ALL = Want(1000, ends=1000)
 class Ring:
     """Some stores on one schema, each used by one thread, which all begin at the same moment."""
 
-    def __init__(self, name: str) -> None:
-        self.stores = [Postgres(server().url(), schema=name, durability="fast") for _ in range(SIDES)]
+    def __init__(self, name: str, options: str = "") -> None:
+        self.url = server().url(**({"options": options} if options else {}))
+        self.stores = [Postgres(self.url, schema=name, durability="fast") for _ in range(SIDES)]
         self.store = self.stores[0]
         self.sessions = [f"s{number}" for number in range(SIDES)]
         for store, session in zip(self.stores, self.sessions, strict=True):
@@ -84,6 +93,16 @@ class Ring:
 
         return list(self._threads.map(run, acts, self.stores))
 
+    def start(self, act: Callable[[Postgres], Any]) -> "Future[Any]":
+        """Begin to do this on the first side."""
+        return self._threads.submit(act, self.store)
+
+    def move_away(self, id: JobId) -> None:
+        """Cancel a tree, so that it is not claimed any more."""
+        self.store.move(Which(ids=(id,)), Verb.CANCEL)
+        while self.store.drain():
+            pass
+
     def add(self, node: AnyNode, into: Row | None = None) -> Batch:
         """Store a tree."""
         batch = plan(sketch([node]), make_ids, into_of(into) if into else None)
@@ -96,6 +115,7 @@ class Ring:
 
     def work_off(self) -> list[Row]:
         """Do whatever can be done, one side alone; return all rows."""
+        self.store.enter(Session(self.sessions[0], pid=os.getpid()))  # nobody renewed it meanwhile
         running = Which(states=frozenset({State.RUNNING}))
         while True:
             rows = self.store.jobs(running, Page(size=-1))
@@ -139,6 +159,18 @@ def ring(tmp_path: Path) -> Iterator[Ring]:
         ring.close()
 
 
+@pytest.fixture
+def strict_ring(tmp_path: Path) -> Iterator[Ring]:
+    """The same on a database whose transactions are serializable unless they say otherwise; it finds deadlocks soon."""
+    options = "-c default_transaction_isolation=serializable -c deadlock_timeout=50ms"
+    ring = Ring(f"strict races {tmp_path.name}"[:60], options.replace(" ", "%20").replace("=", "%3D"))
+    try:
+        yield ring
+        assert find_violations(ring.store.snapshot()) == []
+    finally:
+        ring.close()
+
+
 def done(claim: Claim, state: State = State.DONE) -> Ended:
     """Return the end of a claimed job."""
     return Ended(claim.row.id, claim.row.attempt, state, VALUE if state is State.DONE else None)
@@ -152,6 +184,17 @@ def end(ring: Ring, claims: Sequence[Claim], side: int = 0) -> Callable[[Postgre
 @pytest.mark.parametrize("tries", TRIES)
 def test_an_edge_from_a_job_that_just_ends_is_settled(ring: Ring, tries: int) -> None:
     """Whoever comes first: what is added behind an ending job becomes ready, and never waits for ever."""
+    add_behind_the_ending(ring, tries)
+
+
+@pytest.mark.parametrize("tries", TRIES)
+def test_a_database_that_prefers_older_snapshots_changes_nothing(strict_ring: Ring, tries: int) -> None:
+    """A step asks for the isolation that it needs, whatever the database's default is."""
+    add_behind_the_ending(strict_ring, tries)
+
+
+def add_behind_the_ending(ring: Ring, tries: int) -> None:
+    """Add a job behind one that ends at the same moment, again and again."""
     afters = []
     for _ in range(tries):
         before = ring.add(leaf()).rows[-1].id
@@ -183,6 +226,79 @@ def test_children_that_end_together_ready_their_parent_once(ring: Ring, tries: i
 def order(side: int) -> list[int]:
     """Return the order in which a side reports, each another one."""
     return [(side + number) % 4 for number in range(4)][:: 1 if side % 2 else -1]
+
+
+@pytest.mark.parametrize("tries", TRIES)
+def test_siblings_that_grow_their_group_together_are_all_counted(ring: Ring, tries: int) -> None:
+    """Four workers each add a sibling to the same group at once, while two others of its children end: whoever comes
+    too late for the group as he knew it plans again, and the group waits for all of them.
+    """
+    for number in range(tries):
+        top = ring.add(leaf("top", *[leaf() for _ in range(SIDES)])).rows[-1].id
+        claims = [
+            ring.stores[side].exchange(ring.sessions[side], [], Want(1, ends=0)).claims[0] for side in range(SIDES)
+        ]
+        left = set(range(SIDES))
+        while left:
+            row = ring.row(top)
+            outcomes = {side: outcome_of(side, claims[side], row) for side in left}
+
+            replies = ring.race(*[report(ring, side, outcomes.get(side)) for side in range(SIDES)])
+
+            assert all(isinstance(reply, Exchange) for reply in replies), replies
+            left = {side for side in left if claims[side].row.id in replies[side].refused}
+            assert all(refusal.kind == "changed" for reply in replies for refusal in reply.refused.values())
+        row = ring.row(top)
+        # For the two that were added, and for the two that added them, which are still to be ended.
+        assert (State.WAITING, SIDES + 2, 4) == (row.state, row.size, row.waits), number
+        ring.move_away(top)
+
+
+def outcome_of(side: int, claim: Claim, top: Row) -> Outcome:
+    """Return the end of a job, or on every other side the addition of a sibling."""
+    if side % 2:
+        return done(claim)
+    batch = plan(sketch([leaf("sibling")]), make_ids, into_of(top))
+    return Grown(claim.row.id, claim.row.attempt, batch, Step.END, VALUE)
+
+
+def report(ring: Ring, side: int, outcome: Outcome | None) -> Callable[[Postgres], Any]:
+    """Report an outcome as the session of one side, if there is one."""
+    return lambda store: store.exchange(ring.sessions[side], [outcome] if outcome else [], Want(0, ends=0))
+
+
+@pytest.mark.parametrize("tries", [20, pytest.param(STORM, marks=[pytest.mark.storm, pytest.mark.timeout(3600)])])
+def test_a_deadlock_with_others_is_met_by_doing_the_step_again(strict_ring: Ring, tries: int) -> None:
+    """Another program locks two of our jobs in the other order; the server ends our step, which is then done again."""
+    ring = strict_ring
+    met = 0
+    # Whoever looks first for a deadlock, once it is there, gives way: nearly always we.
+    with psycopg.connect(server().url(), autocommit=True, options="-c deadlock_timeout=10s") as other:
+        for _ in range(tries):
+            ring.add(leaf("top", leaf(), leaf()))
+            claims = ring.claim()
+            first, second = [claim.row.id for claim in claims]
+            lock = f"SELECT 1 FROM {quote(ring.store.schema)}.job WHERE id = %s FOR UPDATE"
+            with suppress(psycopg.errors.DeadlockDetected), other.transaction():
+                other.execute(lock, [second])
+                thread = ring.start(end(ring, claims))
+                wait_until_blocked(other)
+                other.execute(lock, [first])
+                met += 1
+            assert thread.result().refused == {}
+            [top] = ring.claim()
+            end(ring, [top])(ring.store)
+
+    assert met > 0
+    assert {State.DONE} == {row.state for row in ring.store.jobs(Which(), Page(size=-1))}
+
+
+def wait_until_blocked(other: psycopg.Connection) -> None:
+    """Wait until somebody waits for this connection."""
+    deadline = time.monotonic() + 20
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    while other.execute(blocked).fetchone() == (0,):
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("tries", TRIES)

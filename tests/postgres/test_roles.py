@@ -9,7 +9,9 @@ import pytest
 
 from ramify import Ramify, job
 from ramify.errors import BadStore
+from ramify.model import Verb, Which
 from ramify.node import Ref
+from ramify.stores.move import move
 from tests.postgres.server import Server
 from tests.postgres.sql_tasks import double
 
@@ -45,7 +47,7 @@ def test_submit_adds_jobs_and_reads_nothing(roles: dict[str, str], schema: str) 
             first.cancel,
             app.run_until_empty,
             app.deploy,
-            lambda: app.purge(older_than=0),
+            lambda: move(app.store, Which(ids=(first.id,)), Verb.PURGE),
         ):
             with pytest.raises(BadStore, match=r"permission denied.*docs/postgres\.md"):
                 forbidden()
@@ -73,6 +75,24 @@ def test_read_sees_everything_and_changes_nothing(roles: dict[str, str], schema:
         for forbidden in (lambda: app.enqueue(double, 1), there.cancel, app.run_until_empty):
             with pytest.raises(BadStore, match="permission denied"):
                 forbidden()
+
+
+def test_worker_ends_jobs_in_transactions_of_their_own(
+    roles: dict[str, str], schema: str, connection: psycopg.Connection
+) -> None:
+    """A task with `tx=True` may do what its worker's role may, and no more."""
+    connection.execute(
+        f"CREATE TABLE {schema}.mine (n int); CREATE TABLE {schema}.secret (n int);"
+        f"GRANT INSERT ON {schema}.mine TO {schema}worker"
+    )
+    with Ramify(roles["worker"], tasks=["tests.postgres.tx_tasks"]) as app:
+        mine = app.enqueue("tests.postgres.tx_tasks:keep", f"{schema}.mine", 1)
+        secret = app.enqueue("tests.postgres.tx_tasks:keep", f"{schema}.secret", 1)
+        app.worker(children=1, burst=True).run()
+
+        assert ("done", "failed") == (mine.state, secret.state)
+        assert "permission denied for table secret" in str(secret.error)
+    assert connection.execute(f"SELECT n FROM {schema}.mine").fetchall() == [(1,)]
 
 
 def test_worker_runs_jobs_and_manages_nothing(roles: dict[str, str], schema: str) -> None:

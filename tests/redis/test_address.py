@@ -1,12 +1,15 @@
 """Addresses of Redis stores, and what a server must keep to be one."""
 
+import re
+
 import pytest
 
 from ramify.errors import BadStore, NewerSchema, StoreDown
+from ramify.model import Want
 from ramify.stores.open import open_store
 from ramify.stores.redis.address import read_address
 from tests.redis.conftest import Open, Start
-from tests.redis.kit import add, states
+from tests.redis.kit import add, claim, done, enter, states
 
 
 @pytest.mark.parametrize(
@@ -105,6 +108,36 @@ def test_full_durability_holds_with_an_fsync_for_each_write(start: Start, open_:
     server.start()
 
     assert states(open_(server.url())) == {root: "ready"}
+
+
+def test_full_durability_waits_for_the_disk_of_a_newer_server(start: Start, open_: Open) -> None:
+    """A server that has WAITAOF is asked with it before an addition or a report counts, and needs no other setting."""
+    server = start("--appendonly", "yes")
+    version = open_(server.url()).info().facts["version"]
+    if b"ERR unknown command" in server.ask("WAITAOF 0 0 0"):
+        pytest.skip(f"WAITAOF came with Redis 7.2 and Valkey; this is Redis {version}")
+    store = open_(server.url(durability="full"))
+
+    root = add(store)
+    enter(store)
+    store.exchange("s", done(claim(store)), Want())
+
+    calls = re.search(rb"cmdstat_waitaof:calls=(\d+)", server.ask("INFO commandstats"))
+    assert calls is not None
+    assert int(calls[1]) >= 2
+    server.kill()
+    server.start()
+    assert states(open_(server.url())) == {root: "done"}
+
+
+def test_a_store_from_before_the_first_release_is_refused(start: Start, open_: Open) -> None:
+    """Its rows are written otherwise."""
+    server = start()
+    open_(server.url())
+    server.ask("HSET {ramify}:meta format 1")
+
+    with pytest.raises(BadStore, match="another one with"):
+        open_(server.url())
 
 
 def test_a_store_of_a_newer_ramify_is_refused(start: Start, open_: Open) -> None:

@@ -9,10 +9,11 @@ from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, R
 
 from ramify.errors import Lost, RamifyError, StoreDown, StoreFull
 from ramify.graph.check import find_violations
-from ramify.model import Batch, Page, State, Verb, Want, Which
+from ramify.model import Batch, Ended, Failure, Page, Rule, State, Verb, Want, Which
 from ramify.stores.redis import Redis
 from ramify.stores.redis.address import read_address
-from ramify.stores.redis.link import Link
+from ramify.stores.redis.link import Link, Word
+from ramify.stores.redis.plain import ask
 from tests.redis.conftest import Cut, Open, Start
 from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
 
@@ -166,6 +167,40 @@ def test_a_lost_reply_changes_nothing(start: Start, open_: Open, cut: Cut, n: in
     assert find_violations(store.snapshot()) == []
 
 
+def test_a_repeated_exchange_is_answered_as_the_first_was(start: Start, open_: Open) -> None:
+    """Also if a step of somebody else has begun meanwhile: what was claimed must be known to who claimed it."""
+    server = start()
+    store = open_(server.url())
+    enter(store)
+    add(store, group(leaf("a"), leaf("b")))
+    words = ask("once", "s", [], Want(2), store._lanes, 1000, None)
+    first = store._run("exchange", *words)
+    server.ask("SET {ramify}:lock somebody PX 60000")
+
+    again = store._run("exchange", *words)
+
+    assert len(first[3]) == 2
+    assert again[3:] == first[3:]
+
+
+def test_what_is_out_of_the_ordinary_is_done_by_a_step(start: Start, open_: Open) -> None:
+    """With a limit, or with one failed job among those that are reported, an exchange means what it always means."""
+    store = open_(start().url())
+    enter(store)
+    add(store, group(leaf("a"), leaf("b"), leaf("c")))
+    first, *others = done(claim(store, n=2))
+    failed = Ended(first.job, first.attempt, State.FAILED, failure=Failure("error", "no luck"))
+
+    reply = store.exchange("s", [failed, *others], Want(5))
+    store.limit("task:m:c", Rule(0))
+    last = store.exchange("s", done(reply), Want(5))
+
+    assert [c.row.lane.task for c in reply.claims] == ["m:c"]
+    assert [c.row.bads for c in last.claims] == [1]
+    assert sorted(states(store).values()) == ["done", "done", "failed", "running"]
+    assert find_violations(store.snapshot()) == []
+
+
 def test_an_addition_whose_reply_was_lost_is_there_once(start: Start, open_: Open, cut: Cut) -> None:
     """The batch is sent again, and found."""
     server = start()
@@ -179,6 +214,28 @@ def test_an_addition_whose_reply_was_lost_is_there_once(start: Start, open_: Ope
     assert len(states(store)) == 2
     assert store.counts(Which(), "state") == {"ready": 2}
     assert root in states(store)
+
+
+def test_a_large_addition_that_lost_a_part_is_not_there(start: Start, open_: Open) -> None:
+    """Its parts are not waited for one by one, but they are counted before anything is done."""
+    server = start()
+    store = open_(server.url())
+    tell, told = store._link.tell_script, []
+
+    def lose_one(script: str, key: str, *words: Word) -> None:
+        told.append(script)
+        if len(told) != 2:
+            tell(script, key, *words)
+
+    store._link.tell_script = lose_one  # type: ignore[method-assign]
+    with pytest.raises(StoreDown, match="was never there"):
+        add(store, group(*[leaf() for _ in range(5000)]))
+    assert states_of(store) == []
+
+    add(store, group(*[leaf() for _ in range(5000)]))
+
+    assert len(states_of(store)) == 5001
+    assert find_violations(store.snapshot()) == []
 
 
 def test_a_frozen_program_cannot_end_its_step(start: Start, open_: Open) -> None:
@@ -197,6 +254,21 @@ def test_a_frozen_program_cannot_end_its_step(start: Start, open_: Open) -> None
     [row] = quick.jobs(Which())
     assert (row.state, row.session, row.attempt) == (State.RUNNING, "t", 1)
     assert find_violations(quick.snapshot()) == []
+
+
+def test_a_slow_step_counts_if_nobody_came_in_between(start: Start, open_: Open) -> None:
+    """On a busy host a step may take longer than its lock lasts, and nobody is harmed."""
+    server = start()
+    slow = open_(server.url())
+    enter(slow)
+    root = add(slow)
+
+    with slow._write() as tables:
+        tables.start("s", [root])
+        server.ask("DEL {ramify}:lock")  # as when its time has passed
+
+    assert states(slow) == {root: "running"}
+    assert find_violations(slow.snapshot()) == []
 
 
 def test_a_long_step_that_is_heard_of_is_waited_for(start: Start, open_: Open) -> None:

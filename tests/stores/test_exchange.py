@@ -29,6 +29,28 @@ def test_two_ends_in_one_step_count_twice(desk: Desk) -> None:
     assert (desk.row("top").waits, desk.state("top")) == (0, "ready")
 
 
+def test_a_few_slices_of_edges_are_settled_with_the_ends(desk: Desk) -> None:
+    """Jobs that end together and each fit a slice need no worklist, as long as they are not many slices."""
+    desk.add(tree("top", leaf("a"), leaf("b"), leaf("c"), leaf("d")))
+    desk.claim()
+
+    reply = desk.exchange(*[desk.ended(label) for label in "abcd"])
+
+    assert (False, [], 0) == (reply.more, desk.store.snapshot().work, desk.row("top").waits)
+
+
+def test_what_is_too_much_for_a_step_is_settled_all_the_same(desk: Desk) -> None:
+    """Of many jobs that end together the last ones may go on the worklist, and count no less."""
+    labels = [f"leaf {n}" for n in range(11)]
+    desk.add(tree("top", *map(leaf, labels)))
+    desk.claim()
+
+    desk.end(*labels)
+    desk.drain()
+
+    assert (0, "ready") == (desk.row("top").waits, desk.state("top"))
+
+
 def test_a_repeated_report_is_refused_and_changes_nothing(desk: Desk) -> None:
     """After a lost reply the report can be sent again: it is refused, and the store is as it was."""
     desk.add(tree("top", leaf("a"), leaf("b")))

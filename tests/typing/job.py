@@ -2,7 +2,7 @@
 
 from typing import Any, assert_type
 
-from ramify import Job, Node, Ramify, group, job, series, task
+from ramify import Job, JobProc, Node, Ramify, group, job, series, task
 
 
 def double(x: int) -> int:
@@ -37,6 +37,21 @@ def plain(x: int) -> int:
 @task(queue="slow", retry=3)
 def optioned(x: int) -> int:
     return x
+
+
+class Render(JobProc):
+    def __init__(self, scene: str, frames: int = 1) -> None:
+        self.scene, self.frames = scene, frames
+
+    def run(self) -> bytes:
+        return b""
+
+
+def check_a_class_stands_for_what_its_run_returns(app: Ramify) -> None:
+    """A `JobProc` takes the arguments of its constructor, and its node is of what `run` returns."""
+    assert_type(job(Render, "forest", frames=2), Node[bytes])
+    assert_type(app.enqueue(Render, "forest"), Job[bytes])
+    job(Render)  # type: ignore[call-overload]
 
 
 def check_job_keeps_the_types_of_its_function(stored: Job[int]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import logging
 import multiprocessing
 import os
 import signal
@@ -366,3 +367,57 @@ def use_directory() -> tuple[str, bool]:
     here = current().directory
     current().exec("echo text > file", directory=here)
     return str(here), (here / "file").read_text() == "text\n"
+
+
+def speak(word: str) -> None:
+    """Write in every way there is."""
+    print("printed", word)
+    print("complained", word, file=sys.stderr)
+    logging.getLogger("speaker").warning("logged %s", word)
+    os.system(f"echo called {word}")
+    subprocess.run(["sh", "-c", f"echo ran {word} >&2"], check=True)
+    thread = threading.Thread(target=print, args=("threaded", word))
+    thread.start()
+    thread.join()
+    os.write(1, f"wrote {word}\n".encode())
+    logging.getLogger("speaker").info("done")
+    print("ended", word, end="")
+
+
+async def speak_slowly(word: str) -> None:
+    """Print now and then, while others do."""
+    for number in range(5):
+        print(word, number)
+        await asyncio.sleep(0.02)
+    logging.getLogger("speaker").warning("logged %s", word)
+    await asyncio.to_thread(print, "threaded", word)
+
+
+def speak_and_die(word: str) -> None:
+    """Say something, and take the process along."""
+    print(word)
+    os.write(2, f"{word} again\n".encode())
+    os._exit(3)
+
+
+def speak_in_a_fork(word: str) -> None:
+    """Print in a process of our own, and after it."""
+    pid = os.fork()
+    if pid == 0:
+        print("forked", word, flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print("after", word)
+
+
+def speak_until(path: str) -> None:
+    """Print once, and go on until a file is there."""
+    print("begun")
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def shout(lines: int, width: int) -> None:
+    """Print a lot."""
+    for number in range(lines):
+        print(number, "x" * width)

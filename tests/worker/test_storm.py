@@ -32,6 +32,8 @@ from tests.worker.test_worker import is_alive, until
 
 JOBS = int(os.environ.get("STORM_JOBS", "200"))
 KILLS = int(os.environ.get("STORM_KILLS", "10"))
+STORE = int(os.environ.get("STORM_STORE", "4"))
+"""How often the store is struck, where all else is 96."""
 SEED = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 30))
 NO_STORE = 2
 BACK = 90.0
@@ -209,9 +211,11 @@ class Crowd:
         self.seen.update(children)
         if not children:
             return False
-        [kind] = rng.choices(["child", "supervisor", "host", "store"], [60, 24, 12, 4])
+        [kind] = rng.choices(["child", "supervisor", "host", "store"], [60, 24, 12, STORE])
         self.kinds[kind] += 1
         if kind == "store":
+            # Who finds no store as he begins ends at once, and says so; who has begun waits for it.
+            until(lambda: all(children_of(worker.pid) for worker in self.workers))
             self.ground.strike(rng)
         elif kind == "child":
             self._kill(rng.choice(children))

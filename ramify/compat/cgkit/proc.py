@@ -6,12 +6,16 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TextIO
 
+from ramify import proc
 from ramify.compat.cgkit.files import Files
 from ramify.context import current
 
 
-class JobProc:
-    """The base of all procedures. It may be made several times for one job: what is done once is for `postCreate`."""
+class JobProc(proc.JobProc):
+    """The base of all procedures: ramify's own by cgkit's names.
+
+    It may be made several times for one job: what is done once is for `postCreate`.
+    """
 
     # Not in the constructor, which a procedure may forget to call.
     label: str | None = None
@@ -56,27 +60,26 @@ class JobProc:
 
         What it prints goes to the job's files, and line by line to the callbacks. One that raises is not called again.
         """
-        return current().exec(
-            cmd,
-            on_stdout=self._deliver(self.stdout, self.stdoutCallback),
-            on_stderr=self._deliver(self.stderr, self.stderrCallback),
-            check=False,
-            directory=self.runningDir,
-        )
+        self._silenced = set[str]()
+        return self.exec(cmd, check=False, directory=self.runningDir)
 
-    def _deliver(self, file: TextIO | None, callback: Callable[[int, str], None]) -> Callable[[int, str], None]:
-        calls = [callback]
+    def on_stdout(self, number: int, line: str) -> None:
+        """Hand on a line that a command printed."""
+        self._deliver(self.stdout, self.stdoutCallback, number, line)
 
-        def deliver(number: int, line: str) -> None:
-            print(line, file=file, flush=True)
-            for call in tuple(calls):
-                try:
-                    call(number, f"{line}\n")
-                except Exception:  # noqa: BLE001 -- around the user's function: the command goes on without it
-                    calls.clear()
-                    traceback.print_exc(file=self.stderr)
+    def on_stderr(self, number: int, line: str) -> None:
+        """Hand on a line that a command printed as an error."""
+        self._deliver(self.stderr, self.stderrCallback, number, line)
 
-        return deliver
+    def _deliver(self, file: TextIO | None, callback: Callable[[int, str], None], number: int, line: str) -> None:
+        print(line, file=file, flush=True)
+        if callback.__name__ in self._silenced:
+            return
+        try:
+            callback(number, f"{line}\n")
+        except Exception:  # noqa: BLE001 -- around the user's function: the command goes on without it
+            self._silenced.add(callback.__name__)
+            traceback.print_exc(file=self.stderr)
 
 
 class running:

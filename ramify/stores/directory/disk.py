@@ -4,11 +4,12 @@ Names are relative to the queue's directory, which is held open: no link leads o
 that a network file system repeats may report an error though the first one did what it should; whoever calls looks.
 """
 
+import errno
 import math
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -90,6 +91,23 @@ class Disk:
             return os.fstat(file).st_mtime
         finally:
             os.close(file)
+
+    def furnish(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Make a directory, unless it is there, and small new files in it; those that are there stay as they are."""
+        with self._at(name) as (above, last):
+            with suppress(FileExistsError):
+                os.mkdir(last, 0o777, dir_fd=above)
+            folder = os.open(last, _FOLDER, dir_fd=above)
+        try:
+            for each, text in files.items():
+                with suppress(FileExistsError):
+                    file = os.open(each, _MAKE, 0o666, dir_fd=folder)
+                    try:
+                        os.write(file, text)
+                    finally:
+                        os.close(file)
+        finally:
+            os.close(folder)
 
     def change(self, name: str, text: bytes) -> None:
         """Overwrite the beginning of a plain file. Raise `FileNotFoundError` if there is none."""
@@ -187,12 +205,16 @@ class Disk:
     def _at(self, name: str) -> Iterator[tuple[int, str]]:
         """Open the directory that a name stands in, step by step, through real directories only."""
         above, _, last = name.rpartition("/")
+        if last == "..":
+            above = f"{above}/.."
         with self._opened(above) as folder:
             yield folder, last
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
         steps = name.split("/") if name not in ("", ".") else []
+        if ".." in steps:  # only a forger writes such names
+            raise OSError(errno.ELOOP, "it leads out of the queue", name)
         folder = self._kept.get(steps[0]) if steps else self._root
         if folder is None:
             made = os.open(steps[0], _FOLDER, dir_fd=self._root)

@@ -4,6 +4,7 @@ A tree appears by one rename. Each change of state is shown by who made it; if t
 the next checkpoint, or whoever changes the job again.
 """
 
+import math
 import os
 import stat
 import time
@@ -36,13 +37,18 @@ class Folders:
         self._disk, self._replica = disk, replica
         self._lengths: dict[JobId, int] = {}
 
-    def show(self, jobs: Sequence[JobId], missing: bool = True) -> None:
-        """Bring the directories of these jobs up to date; leave those that are `missing` to later, if so asked.
+    def show(self, jobs: Sequence[JobId], missing: bool = True, until: float = math.inf) -> None:
+        """Bring the directories of these jobs up to date; leave those that are `missing` to later, if so asked, and
+        those for which there is no time.
 
         To make a directory may take a hundred times as long as to change a file.
         """
         made: set[JobId] = set()
+        there: set[str] = set()
         for row in sorted(self._replica.rows(jobs), key=lambda row: row.id, reverse=True):  # those above come first
+            if time.monotonic() > until:
+                self._replica.put_back(row.id)
+                continue
             path = self._replica.folder(row.id)
             if path is None or row.id in made:
                 continue
@@ -56,7 +62,8 @@ class Folders:
                     if not missing:
                         self._replica.put_back(row.id)
                         continue
-                    self._make_with_those_above(row)
+                    self._make_with_those_above(row, there)
+                    continue
                 if row.state in ENDED:
                     self._show_end(f"jobs/{path}", row)
 
@@ -101,12 +108,15 @@ class Folders:
             self._disk.remove_tree(aside)
         return made
 
-    def _make_with_those_above(self, row: Row) -> None:
-        """Make the directory of a job, and those it stands in as far as they are missing."""
+    def _make_with_those_above(self, row: Row, there: set[str]) -> None:
+        """Make the directory of a job, and those it stands in as far as they are missing; note which are there."""
         missing = [row]
         while (above := missing[-1].parent) is not None:
             path = self._replica.folder(above)
-            if path is None or self._disk.exists(f"jobs/{path}"):
+            if path is None or path in there:
+                break
+            there.add(path)
+            if self._disk.exists(f"jobs/{path}"):
                 break
             missing += self._replica.rows([above])
         for one in reversed(missing):
@@ -115,33 +125,32 @@ class Folders:
 
     def _make(self, path: str, row: Row) -> None:
         if path.rpartition("/")[0].endswith("/deep"):
-            with suppress(FileExistsError):
-                self._disk.make_folder(path.rpartition("/")[0])
-        with suppress(FileExistsError):
-            self._disk.make_folder(path)
+            self._disk.furnish(path.rpartition("/")[0], {})
         found = self._replica.aside.execute("SELECT args FROM payload WHERE job = ?", (row.id,)).fetchone()
         about = {
             "id": row.id, "label": row.label, "task": row.lane.task, "queue": row.lane.queue,
             "priority": row.priority, "arguments": msgspec.Raw(found[0]) if found else None,
         }  # fmt: skip
         known = {name: value for name, value in about.items() if value is not None}
-        with suppress(FileExistsError):
-            self._disk.make(f"{path}/job.json", msgspec.json.format(msgspec.json.encode(known)) + b"\n")
-            if row.label is not None:
-                self._disk.make(f"{path}/label", f"{row.label}\n".encode())
-            self._disk.make(f"{path}/state", _state(row))
+        label = {} if row.label is None else {"label": f"{row.label}\n".encode()}
+        files = {"job.json": msgspec.json.format(msgspec.json.encode(known)) + b"\n"}
+        end = self._end_of(row) if row.state in ENDED else {}
+        self._disk.furnish(path, {**files, **label, "state": _state(row), **end})
 
     def _show_end(self, path: str, row: Row) -> None:
-        values = self._replica.aside.execute(SQL["end.read"], (f'["{row.id}"]',)).fetchone()
-        result = columns.read_result(values)
         if row.attempt > 1:
             self._disk.remove(f"{path}/result.json")
             self._disk.remove(f"{path}/error.json")
-        with suppress(FileExistsError):
-            if result.failure is not None:
-                self._disk.make(f"{path}/error.json", msgspec.json.format(msgspec.json.encode(result.failure)) + b"\n")
-            elif result.value is not None:
-                self._disk.make(f"{path}/result.json", result.value.json + b"\n")
+        if end := self._end_of(row):
+            self._disk.furnish(path, end)
+
+    def _end_of(self, row: Row) -> dict[str, bytes]:
+        """Return what the job left, as a file."""
+        values = self._replica.aside.execute(SQL["end.read"], (f'["{row.id}"]',)).fetchone()
+        result = columns.read_result(values)
+        if result.failure is not None:
+            return {"error.json": msgspec.json.format(msgspec.json.encode(result.failure)) + b"\n"}
+        return {"result.json": result.value.json + b"\n"} if result.value is not None else {}
 
     # What jobs say
 

@@ -42,7 +42,7 @@ class Inbox:
             with suppress(FileNotFoundError):
                 try:
                     found.append((name, self._read(name)))
-                except (RamifyError, msgspec.MsgspecError) as error:
+                except (RamifyError, ValueError, RecursionError) as error:
                     self.refuse(name, str(error))
         if not found:
             # The time stamp moves in steps; a change in the same step as our look must not be overlooked.

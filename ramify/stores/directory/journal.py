@@ -6,6 +6,7 @@ tombstone, so that who slept for a year cannot write into the past.
 """
 
 import os
+import stat
 import time
 from contextlib import suppress
 from typing import Final
@@ -31,6 +32,9 @@ TORN: Final = 0.03
 PATIENCE: Final = 5.0
 """Seconds for a name that is known to be taken to become visible here."""
 
+NAMED: Final = 100
+"""So many records that do not count are named."""
+
 FOLDERS: Final = ("journal", "checkpoints", "tmp")
 
 
@@ -50,6 +54,8 @@ class Journal:
         self.number, self.token, self.time = 0, "", 0.0
         self.since = 0
         """Bytes of records since the last checkpoint."""
+        self.passed_over: list[str] = []
+        """Records that do not count, in sentences: a power cut leaves such, and so does damage."""
         self._soft: list[int] = []
         self._size = LEAST
         self._newest = ""
@@ -88,6 +94,9 @@ class Journal:
             if found is not None:
                 self._advance(found.head)
                 return found
+            if len(self.passed_over) < NAMED:
+                why = "torn" if record.read(text) is None else "built on a step that is not there"
+                self.passed_over.append(f"{name_of(self.number)}: {why}, so it does not count")
 
     def has_next(self) -> bool:
         """Tell whether there is a record that was not looked at."""
@@ -133,7 +142,7 @@ class Journal:
                         self._disk.sync(name_of(soft))
             if number % SEGMENT == 0 or number == 1:
                 self._make_segment(number)
-            self._publish(made, number, token)
+            self._publish(made, number, token, written)
             if durable:
                 for folder in sorted({folder_of(one) for one in (*self._soft, number)}):
                     self._disk.sync(folder)
@@ -145,14 +154,14 @@ class Journal:
         self._advance(record.Head(number, token, self.token, now, "", not durable))
         return written
 
-    def _publish(self, made: str, number: int, token: str) -> None:
+    def _publish(self, made: str, number: int, token: str, written: float) -> None:
         try:
             self._disk.link(made, name_of(number))
         except OSError as error:
             # It may be ours: a network file system repeats a call whose answer was lost, and reports the second.
             if isinstance(error, FileExistsError):
                 self._await_next()
-            if self._is_ours(number, token):
+            if self._is_ours(made, number, token, written):
                 return
             if isinstance(error, FileExistsError):
                 raise Conflict from None
@@ -170,11 +179,16 @@ class Journal:
             with suppress(FileNotFoundError):
                 self._disk.list(folder_of(self.number + 1))  # a directory that is opened anew is looked at anew
 
-    def _is_ours(self, number: int, token: str) -> bool:
+    def _is_ours(self, made: str, number: int, token: str, written: float) -> bool:
+        """Tell whether the record of this number is the one that we made, and wrote at this time."""
         try:
-            found = record.read(self._disk.read(name_of(number)))
+            text = self._disk.read(name_of(number))
+            if text == TOMBSTONE:
+                # It was pruned while we slept. To be linked, and to lose that name again, changes the file's ctime.
+                return self._disk.look(made).st_ctime > written
         except OSError:
             return False
+        found = record.read(text)
         return found is not None and found.head.token == token
 
     def _make_segment(self, number: int) -> None:
@@ -242,8 +256,9 @@ class Journal:
         """Remove what writers left that died an hour ago, by the file server's own clock."""
         for name in self._disk.list("tmp"):
             with suppress(OSError):
-                if self._disk.look(f"tmp/{name}").st_mtime < now - 3600:
-                    self._disk.remove(f"tmp/{name}")
+                about = self._disk.look(f"tmp/{name}")
+                if about.st_mtime < now - 3600:
+                    (self._disk.remove_tree if stat.S_ISDIR(about.st_mode) else self._disk.remove)(f"tmp/{name}")
 
 
 def folder_of(number: int) -> str:

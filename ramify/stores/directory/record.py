@@ -56,7 +56,7 @@ def read(text: bytes) -> Record | None:
         if not end or head.digest != digest_of(body):
             return None
         return Record(head, [_change.decode(line) for line in body.splitlines()])
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):  # no JSON, no text, or none of ours
         return None
 
 

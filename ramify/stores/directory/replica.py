@@ -103,6 +103,7 @@ class Replica(SqliteTables):
         self._noting = False
         self._rows = 0
         """How many rows were written, as far as it was noted."""
+        self.aside.execute("PRAGMA temp_store = MEMORY")  # or what is to be shown costs a file and its journal
         for script in MIGRATIONS:
             self.aside.executescript(script)
         self.aside.executescript(SCHEMA)

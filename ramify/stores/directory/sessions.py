@@ -99,7 +99,7 @@ def _is_gone(about: bytes) -> bool:
     try:
         home = msgspec.json.decode(about, type=dict[str, msgspec.Raw])["home"]
         known = msgspec.json.decode(home, type=Home)
-    except (msgspec.MsgspecError, KeyError):
+    except (ValueError, KeyError):  # no JSON, no text, or not ours
         return False
     here = _home(known.pid)
     return (

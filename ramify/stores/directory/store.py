@@ -210,7 +210,7 @@ class Directory(Sqlite):
 
     def _show_until(self, until: float, old: bool = False) -> None:
         while time.monotonic() < until and (changed := self._replica.take_changed(SHOWN, old)):
-            self._folders.show(changed, missing=old)
+            self._folders.show(changed, missing=old, until=until)
 
     # What is not a step over tables
 
@@ -268,7 +268,8 @@ class Directory(Sqlite):
         """Return what lies in the queue and is not ours: it is passed over, and may be removed."""
         with self._lock, self._reading():
             numbers = self._replica.aside.execute("SELECT path FROM folder WHERE instr(path, '/') = 0").fetchall()
-            return find_strays(self._disk, FOLDERS, {str(number) for (number,) in numbers})
+            strays = find_strays(self._disk, FOLDERS, {str(number) for (number,) in numbers})
+            return [*self._journal.passed_over, *strays]
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         until = time.monotonic() + timeout
@@ -337,7 +338,7 @@ def _prepare(disk: Disk) -> None:
     text = disk.read("ramify.json")
     try:
         kind = msgspec.json.decode(text, type=dict[str, str | int])
-    except msgspec.MsgspecError:
+    except ValueError:
         kind = {}
     if kind.get("ramify") != "queue":
         raise BadStore(f"{disk.path}/ramify.json does not say that this is a queue of ramify")

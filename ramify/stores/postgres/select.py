@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+import psycopg
+from psycopg.rows import tuple_row
+
 from ramify.model import Page, Row, Which
 from ramify.stores.postgres.lanes import Lanes
 from ramify.stores.postgres.server import Connection
@@ -28,7 +31,8 @@ def select_rows(connection: Connection, schema: str, lanes: Lanes, which: Which,
         values.append(page.after)
     order = "DESC" if page.newest else "ASC"
     text = f"SELECT j.* FROM {name}.job j WHERE {where} ORDER BY j.id {order} LIMIT %s"
-    cursor = connection.cursor(binary=True)
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)  # a caller's own makes rows of another form
+    cursor.format = psycopg.pq.Format.BINARY
     rows = cursor.execute(text, [*values, None if page.size < 0 else page.size]).fetchall()
 
     def ask(statement: str, values: Any) -> list[Any]:

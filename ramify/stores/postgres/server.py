@@ -59,8 +59,11 @@ class Server:
             given = conninfo.conninfo_to_dict(address)
             kept: dict[str, Any] = {name: value for name, value in _KEPT_ALIVE.items() if name not in given}
             options: dict[str, Any] = {"prepare_threshold": None if pooler else 2}
+            self._plain = conninfo.make_conninfo(address, **kept)
+            self._threshold = options["prepare_threshold"]
             if not pooler:
-                ours = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+                settings = SETTINGS | ({} if durable else {"synchronous_commit": "off"})
+                ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
                 kept["options"] = f"{given.get('options') or ''} {ours}".strip()
             self.conninfo = conninfo.make_conninfo(address, **kept)
         except psycopg.Error as error:
@@ -110,9 +113,13 @@ class Server:
         """Replace connections that the server has closed."""
         self._pool.check()
 
-    def connect(self) -> Connection:
-        """Return a connection that the caller closes. Where there is none it is known at once, and why."""
+    def connect(self, *, plain: bool = False) -> Connection:
+        """Return a connection that the caller closes, `plain` without our settings. Where there is none it is known at
+        once, and why.
+        """
         try:
+            if plain:
+                return Connection.connect(self._plain, autocommit=True, prepare_threshold=self._threshold)
             return Connection.connect(self.conninfo, autocommit=True)
         except (psycopg.Error, OSError) as error:
             raise_translated(error, self.address)
@@ -132,8 +139,11 @@ class Server:
             self._pool.close()
 
 
-def begin_text(pooler: bool, mode: str = "", fast: bool = False) -> str:
-    """Return what begins a transaction, in one round trip."""
+def begin_text(pooler: bool, mode: str = "ISOLATION LEVEL READ COMMITTED", fast: bool = False) -> str:
+    """Return what begins a transaction, in one round trip.
+
+    Each statement of a step must see what others have committed by then, whatever the database's default is.
+    """
     parts = [f"BEGIN {mode}"]
     if fast:
         parts.append("SET LOCAL synchronous_commit = off")

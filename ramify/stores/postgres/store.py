@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 import psycopg
@@ -43,15 +44,17 @@ from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines, private_folder
 from ramify.stores.postgres import literals
+from ramify.stores.postgres.borrowed import Borrowed, BorrowedStatements
 from ramify.stores.postgres.examine import examine
 from ramify.stores.postgres.lanes import Lanes
+from ramify.stores.postgres.low import Low
 from ramify.stores.postgres.schema import check_name, deploy
 from ramify.stores.postgres.select import count_rows, select_rows
 from ramify.stores.postgres.server import Clash, Connection, Server, key, wait_a_little
 from ramify.stores.postgres.statements import statements
 from ramify.stores.postgres.tables import FIRST, PostgresTables
 from ramify.stores.postgres.time import ServerTime
-from ramify.stores.postgres.transaction import Alone, Hold, Transaction
+from ramify.stores.postgres.transaction import Alone, Hold, Statements, Transaction
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.postgres.within import Within
 from ramify.stores.protocol import SLICE
@@ -94,6 +97,7 @@ class Postgres(Engine):
     ) -> None:
         self.slice, self.schema, self.durability = slice, schema, durability
         check_name(schema)
+        self._address = address
         self._server = Server(address, durable=durability == "full", pooler=pooler)
         self._sql = statements(schema)
         self._lanes = Lanes(self._server, self._sql)
@@ -101,7 +105,7 @@ class Postgres(Engine):
         self._channels = channel(schema, "ready"), channel(schema, "ended")
         self._listener = Listener(self._server, self._channels)
         self._lifelines = Lifelines(_folder(self._server, schema))
-        self._time, self._clock = ServerTime(), clock
+        self._time, self._low, self._clock = ServerTime(), Low(), clock
         self._here = threading.local()
         self._working_off = False
         try:
@@ -115,7 +119,8 @@ class Postgres(Engine):
     @contextmanager
     def _write(self, durable: bool = True) -> Iterator[Tables]:
         with self._server.connection() as connection:
-            fast, pooler = not durable, self._server.pooler
+            pooler = self._server.pooler
+            fast = not durable or (pooler and not self._server.durable)  # without a pooler the connection knows
             step = Transaction(connection, self._sql, self._here.hold, self._lock, pooler=pooler, fast=fast)
             try:
                 yield self._tables(step)
@@ -125,17 +130,30 @@ class Postgres(Engine):
                     raise Gone(str(error).strip(), step.asked_to_commit) from error
                 raise
 
-    def _tables(self, step: Transaction) -> PostgresTables:
-        return PostgresTables(step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._clock)
+    def _tables(self, step: Statements) -> PostgresTables:
+        return PostgresTables(
+            step, self.schema, self._lanes, self._lifelines, self._channels, self._time, self._low, self._clock
+        )
+
+    @property
+    def url(self) -> str:
+        """The address under which another process opens this store, its password included."""
+        pooler = "transaction" if self._server.pooler else "none"
+        options = urlencode({"schema": self.schema, "durability": self.durability, "pooler": pooler})
+        return f"{self._address}{'&' if '?' in self._address else '?'}{options}"
+
+    def connect(self) -> Connection:
+        """Return a connection to the database as its other users have it; the caller closes it."""
+        return self._server.connect(plain=True)
 
     def within(self, connection: object) -> Within:
-        """Return this store as seen from a transaction of the caller's, in the same database, for `add`.
+        """Return this store as seen from a transaction of the caller's, in the same database.
 
-        Raise `BadStore` if it is not a connection of psycopg, SQLAlchemy or Django.
+        Raise `BadStore` if that is none of a driver that is known.
         """
 
-        def make_tables(driver: Connection) -> tuple[Transaction, PostgresTables]:
-            step = Transaction(driver, self._sql, Hold.NONE, self._lock, begun=True)
+        def make_tables(borrowed: Borrowed, hold: Hold) -> tuple[BorrowedStatements, PostgresTables]:
+            step = BorrowedStatements(borrowed, self._sql, hold, self._lock)
             return step, self._tables(step)
 
         return Within(connection, make_tables, self.slice)

@@ -1,5 +1,6 @@
 """The tables of the engine in SQL. A column of many values goes in as one array, so a statement's text is constant."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,10 +35,12 @@ from ramify.stores import relational as columns
 from ramify.stores.lifelines import Lifelines
 from ramify.stores.postgres import literals
 from ramify.stores.postgres.lanes import Lanes
+from ramify.stores.postgres.low import CHEAP, MANY, Low
 from ramify.stores.postgres.select import select_rows
 from ramify.stores.postgres.server import key
+from ramify.stores.postgres.statements import quote
 from ramify.stores.postgres.time import ServerTime
-from ramify.stores.postgres.transaction import Hold, Transaction
+from ramify.stores.postgres.transaction import Hold, Statements
 from ramify.stores.protocol import LEASE, LOG, SLICE
 from ramify.stores.tables import Place
 
@@ -60,22 +63,24 @@ class PostgresTables:
 
     def __init__(
         self,
-        step: Transaction,
+        step: Statements,
         schema: str,
         lanes: Lanes,
         lifelines: Lifelines,
         channels: tuple[str, str],
         server_time: ServerTime,
+        low: Low,
         clock: Callable[[], float] | None,
     ) -> None:
         self._step, self._schema, self._lanes, self._clock = step, schema, lanes, clock
-        self._lifelines, self._time = lifelines, server_time
+        self._lifelines, self._time, self._low = lifelines, server_time, low
         self._ready_channel, self._ended_channel = channels
         self._ask, self._tell, self._one = step.ask, step.tell, step.one
         # What the last look at what can be claimed showed. What others make ready meanwhile is theirs to speak of.
         self._next_due: float | None = None
         self._ready_ends: list[JobId] = []
         self._ready_lanes: list[int] = []
+        self._spares = False
 
     def now(self) -> float:
         if self._clock is not None:
@@ -188,17 +193,21 @@ class PostgresTables:
     # The three verbs of every job
 
     def end(self, session: SessionId, outcomes: Sequence[Ended]) -> list[JobId]:
-        outcomes = sorted(outcomes, key=lambda outcome: outcome.job)
-        values = [outcome.value for outcome in outcomes]
-        given = [
-            literals.names([outcome.job for outcome in outcomes]),
-            literals.names([outcome.state.value for outcome in outcomes]),
-            literals.numbers([outcome.attempt for outcome in outcomes]),
-            literals.blobs([None if value is None else value.json for value in values]),
-            literals.numbers([value is not None and value.spread for value in values]),
-            literals.texts([columns.failure_text(outcome.failure) for outcome in outcomes]),
-        ]
-        return [id for (id,) in self._ask("end.end", [self.now(), *given, session])]
+        alike: dict[tuple[State, int], list[Ended]] = {}
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.job):
+            alike.setdefault((outcome.state, outcome.attempt), []).append(outcome)
+        now = self.now()
+        found: list[tuple[JobId]] = []
+        for (state, attempt), these in alike.items():
+            ids = literals.names([outcome.job for outcome in these])
+            values = [outcome.value for outcome in these]
+            left = [
+                literals.blobs([None if value is None else value.json for value in values]),
+                literals.numbers([value is not None and value.spread for value in values]),
+                literals.texts([columns.failure_text(outcome.failure) for outcome in these]),
+            ]
+            found += self._ask("end.end", [state.value, now, ids, session, attempt, ids, *left, len(these)])
+        return [id for (id,) in found]
 
     def settle(self, ended: Mapping[JobId, State], most: int) -> list[JobId] | None:
         return self._settle(ended, FIRST, LAST, most)
@@ -215,7 +224,9 @@ class PostgresTables:
         return self._claims(ids, self._ask("claim.start", [session, self.now(), literals.names(ids)]))
 
     def start_in(self, session: SessionId, lane: Lane, n: int) -> list[Claim]:
-        claims = self._read_claims(self._ask("claim.start in", [session, self.now(), self._lanes.id(lane), n]))
+        number = self._lanes.id(lane)
+        how, place = self._from(number)
+        claims = self._read_claims(self._ask(f"claim.start in{how}", [session, self.now(), number, *place, n]))
         claims.sort(key=lambda claim: (-claim.row.priority, claim.row.tree, claim.row.id))
         return claims
 
@@ -243,8 +254,14 @@ class PostgresTables:
         return [lanes[id] for id in self._ready_lanes]
 
     def ready_in(self, lane: Lane, n: int) -> list[Candidate]:
-        found = self._ask("claim.lane", [self._lanes.id(lane), n])
+        number = self._lanes.id(lane)
+        how, place = self._from(number)
+        found = self._ask(f"claim.lane{how}", [number, *place, n])
         return [(priority, tree, id, lane) for priority, tree, id in found]
+
+    def _from(self, lane: int) -> tuple[str, Sequence[Any]]:
+        """Return the statement's suffix, and from where on to look for jobs of a lane."""
+        return (" from", self._low.lanes[lane]) if self._spares else ("", ())
 
     def running_by_lane(self) -> dict[Lane, int]:
         self._take_turn()
@@ -269,7 +286,27 @@ class PostgresTables:
             self._look()
 
     def _look(self, n: int = SLICE) -> None:
-        [(self._ready_ends, self._ready_lanes, self._next_due)] = self._ask("claim.ready", [n])
+        low = self._low
+        if low.is_whole():
+            began = time.monotonic()
+            [(ends, lanes, self._next_due)] = self._ask("claim.ready", [n])
+            took = time.monotonic() - began
+            self._spares = took > CHEAP and self._one("claim.dead", [f"{quote(self._schema)}.job"]) > MANY
+            if self._spares:
+                low.spare(took)
+        else:
+            self._spares = True
+            known = low.lanes.copy()
+            priorities, trees, ids = literals.columns(list(known.values()), 3)
+            names, numbers = literals.names, literals.numbers
+            places = [numbers(known), numbers(priorities), names(trees), names(ids)]
+            [(ends, lanes, self._next_due)] = self._ask("claim.ready from", [*low.end, n, *places, low.due])
+        self._ready_ends = [each[-26:] for each in ends]
+        self._ready_lanes = [low.remember(each) for each in lanes]
+        if ends:
+            low.end = ends[0][:-26], ends[0][-26:]
+        if self._next_due is not None:
+            low.due = self._next_due
 
     def next_due(self) -> float | None:
         return self._next_due
@@ -387,6 +424,10 @@ class PostgresTables:
 
     def take_over(self, session: SessionId, n: int) -> list[Claim]:
         orphans = [id for (id,) in self._ask("session.orphans", [n])]
+        if not orphans and self._low.wants_orphans():
+            began = time.monotonic()
+            orphans = [id for (id,) in self._ask("session.unknown orphans", [n])]
+            self._low.looked_for_orphans(time.monotonic() - began)
         found = self._ask("claim.adopt", [session, literals.names(orphans)]) if orphans else []
         self._tell("session.forget", [])
         return self._claims(orphans, found)

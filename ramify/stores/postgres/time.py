@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from ramify.stores.postgres.transaction import Transaction
+from ramify.stores.postgres.transaction import Statements
 
 FRESH: Final = 30.0
 """For how many seconds our own clock, which nobody can set, counts on from the server's."""
@@ -15,7 +15,7 @@ class ServerTime:
     def __init__(self) -> None:
         self._heard: tuple[float, float] | None = None
 
-    def now(self, step: Transaction) -> float:
+    def now(self, step: Statements) -> float:
         """Return the server's time; ask within this step if it was not heard of lately."""
         if step.time is not None:
             self._heard = step.time

@@ -2,12 +2,10 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any
-
-import psycopg
-from psycopg.rows import tuple_row
 
 from ramify.model import Rule, SessionId, Work
 from ramify.stores import relational as columns
@@ -32,7 +30,49 @@ class Alone(Clash):
     """Do this step again, alone: it has to do with the worklist."""
 
 
-class Transaction:
+class Statements(ABC):
+    """The statements of one step, and what it knew of the store when it began."""
+
+    def __init__(self, connection: Connection, sql: Mapping[str, str], hold: Hold, lock: int) -> None:
+        self.connection, self.sql, self.hold = connection, sql, hold
+        self.time: tuple[float, float] | None = None
+        """The server's time, and ours at that moment, if this step has asked."""
+        self.limits: dict[str, Rule] = {}
+        self.work: Work | None = None
+        self.alive: Collection[SessionId] = ()
+        self.channels: set[str] = set()
+        self._lock = lock
+
+    @abstractmethod
+    def ask(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        """Return what a statement finds."""
+
+    @abstractmethod
+    def tell(self, statement: str, values: Sequence[Any]) -> int:
+        """Execute a statement; return how many rows it changed, as far as that is known at once."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Take the store's lock, and look around."""
+
+    def one(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+        """Return the first column of the first row that a statement finds, or None."""
+        found = self.ask(statement, values)
+        return found[0][0] if found else None
+
+    def require_alone(self) -> None:
+        """Raise `Alone` unless this step holds the store for itself."""
+        if self.hold is not Hold.ALONE:
+            raise Alone("this step must be alone")
+
+    def _keep_look(self, look: Sequence[Any]) -> None:
+        now, work, limits, self.alive = look
+        self.time = now, time.monotonic()
+        self.work = columns.read_work(tuple(work)) if work else None
+        self.limits = {name: Rule(*rule) for name, rule in json.loads(limits).items()} if limits else {}
+
+
+class Transaction(Statements):
     """Statements on one connection, kept or dropped together.
 
     It begins with its first question: a step that is a single statement needs no transaction around it.
@@ -47,35 +87,19 @@ class Transaction:
         *,
         pooler: bool = False,
         fast: bool = False,
-        begun: bool = False,
     ) -> None:
-        self.connection, self.sql, self.hold = connection, sql, hold
-        self.time: tuple[float, float] | None = None
-        """The server's time, and ours at that moment, if this step has asked."""
-        self.limits: dict[str, Rule] = {}
-        self.work: Work | None = None
-        self.alive: Collection[SessionId] = ()
-        self.channels: set[str] = set()
+        super().__init__(connection, sql, hold, lock)
         self.asked_to_commit = False
-        self._lock, self._pooler, self._fast = lock, pooler, fast
-        self._begun = begun
+        self._pooler, self._fast = pooler, fast
+        self._begun = False
         self._held_back: Statement | None = None
-        # A caller's own connection may make cursors of another kind, and rows of another form.
-        self._cursor = psycopg.Cursor(connection, row_factory=tuple_row)
-        self._cursor.format = psycopg.pq.Format.BINARY
+        self._cursor = connection.cursor(binary=True)
 
     def ask(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
-        """Return what a statement finds."""
         self._begin()
         return self._cursor.execute(self.sql[statement], values).fetchall()
 
-    def one(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
-        """Return the first column of the first row that a statement finds, or None."""
-        found = self.ask(statement, values)
-        return found[0][0] if found else None
-
     def tell(self, statement: str, values: Sequence[Any]) -> int:
-        """Execute a statement; return how many rows it changed, as far as that is known at once."""
         if not self._begun and self._held_back is None and self.hold is Hold.NONE:
             self._held_back = statement, values
             return 0
@@ -83,7 +107,6 @@ class Transaction:
         return self._cursor.execute(self.sql[statement], values).rowcount
 
     def begin(self) -> None:
-        """Take the store's lock, and look around."""
         self._begin()
 
     def _begin(self) -> None:
@@ -103,12 +126,6 @@ class Transaction:
             (statement, values), self._held_back = self._held_back, None
             self._cursor.execute(self.sql[statement], values)
 
-    def _keep_look(self, look: Sequence[Any]) -> None:
-        now, work, limits, self.alive = look
-        self.time = now, time.monotonic()
-        self.work = columns.read_work(tuple(work)) if work else None
-        self.limits = {name: Rule(*rule) for name, rule in json.loads(limits).items()} if limits else {}
-
     def commit(self) -> None:
         """Keep what was done, and tell the listeners."""
         if self._begun:
@@ -119,8 +136,3 @@ class Transaction:
             statement, values = self._held_back
             self.asked_to_commit = True
             self._cursor.execute(self.sql[statement], values)
-
-    def require_alone(self) -> None:
-        """Raise `Alone` unless this step holds the store for itself."""
-        if self.hold is not Hold.ALONE:
-            raise Alone("this step must be alone")

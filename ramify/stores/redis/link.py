@@ -42,6 +42,8 @@ class Link:
         self._connection: Any = None
         self._node: tuple[str, int] | None = None
         self._owed = 0
+        self.unheard: ResponseError | None = None
+        """What was last replied, as an error, to a command that was only told."""
         self._reader: Any = None
         self._buffer = bytearray(1 << 18)
 
@@ -77,6 +79,14 @@ class Link:
                 self._owed += 1
                 return
             self.drop()
+
+    def tell_script(self, script: str, key: str, *words: Word) -> None:
+        """Run a script that the server has, and do not wait for its reply."""
+        self.tell("EVALSHA", DIGESTS[script], 1, key, *words)
+
+    def why_unheard(self, otherwise: str) -> Exception:
+        """Return why something that was only told did not happen, as far as that was said."""
+        return StoreDown(otherwise) if self.unheard is None else self.translate(self.unheard)
 
     def connect(self) -> None:
         """Connect, if there is no connection, and greet."""
@@ -122,8 +132,10 @@ class Link:
         self._send(commands)
         read = self._read
         while self._owed:
-            with contextlib.suppress(ResponseError):
+            try:
                 read()
+            except ResponseError as error:
+                self.unheard = error
             self._owed -= 1
         replies: list[Any] = []
         failed: ResponseError | None = None
@@ -141,7 +153,10 @@ class Link:
 
     def _send(self, commands: Sequence[Sequence[Word]]) -> None:
         packed = b"".join([pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
-        self._connection._sock.sendall(packed)
+        try:
+            self._connection._sock.sendall(packed)
+        except TimeoutError as error:
+            raise TimedOut(f"nothing was taken for {TIMEOUT:g} s") from error
 
     def _read(self) -> Any:
         """Return the next reply, or raise it if it is an error."""
@@ -184,7 +199,7 @@ class Link:
             return StoreFull(f"{self.shown} has no memory left; free some (a purge works), and the same call succeeds")
         if text.startswith("MISCONF"):
             return StoreFull(f"{self.shown} cannot save to its disk and refuses writes; make room there: {text}")
-        if isinstance(error, FORBIDDEN) or "The user executing the script" in text:
+        if isinstance(error, FORBIDDEN) or re.search(r"The user executing the script|has no permissions", text):
             return BadStore(f"{self.shown} does not let us: {text}; see docs/redis.md for the rights that are needed")
         if isinstance(error, (Disconnected, TimedOut, OSError)) or TEMPORARY.search(text):
             return StoreDown(f"{self.shown}: {text}")

@@ -22,7 +22,7 @@ def is_plain(outcomes: Sequence[Outcome], want: Want) -> bool:
 
 
 def ask(
-    number: int,
+    name: str,
     session: SessionId,
     outcomes: Sequence[Outcome],
     want: Want,
@@ -30,9 +30,9 @@ def ask(
     slice: int,
     now: float | None,
 ) -> list[Word]:
-    """Return the words of the script; `now` is for tests."""
+    """Return the words of the script; `name` is that of this exchange alone, `now` is for tests."""
     time = "" if now is None else repr(now)
-    words: list[Word] = [session, time, len(lanes), slice, PLEASED, want.ends, want.n, number, len(outcomes)]
+    words: list[Word] = [session, time, len(lanes), slice, PLEASED, want.ends, want.n, name, len(outcomes)]
     for outcome in outcomes:
         assert isinstance(outcome, Ended)
         value = outcome.value

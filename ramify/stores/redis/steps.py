@@ -128,21 +128,28 @@ class Steps(Server, Engine):
         elif sum(map(len, commands)) <= MOST:
             self._count_up(self._check(self._run("commit", token, *flat(commands + counted), durable=durable)))
         else:
-            self._stage(token, in_slices(commands))
-            self._decide(token, counted, durable)
+            self._decide(token, self._stage(token, in_slices(commands)), counted, durable)
 
-    def _decide(self, token: str, counted: Sequence[Sequence[Word]], durable: bool) -> None:
+    def _stage(self, token: str, slices: Iterable[Sequence[Word]]) -> int:
+        """Put aside slices of a step; return how many words they are."""
+        there, self._link.unheard = 0, None
+        for words in slices:
+            # The first is waited for, so the server has the script; what became of the rest is seen by who decides.
+            stage = self._link.tell_script if there else self._link.run
+            own = (self._generation, self._written, token, self.patience, there, len(words))
+            stage("stage", self._meta, self._prefix, *own, *words)
+            there += 1 + len(words)
+        return there
+
+    def _decide(self, token: str, staged: int, counted: Sequence[Sequence[Word]], durable: bool) -> None:
         """Say that what was put aside is to be done, do it, and end the step."""
-        self._count_up(self._check(self._run("decide", token, *flat(counted), durable=durable)))
+        reply = self._run("decide", token, staged, *flat(counted), durable=durable)
+        if reply[0] == b"short":
+            self._close(token)
+            raise self._link.why_unheard("a part of a large step was lost on its way; it was never there")
+        self._count_up(self._check(reply))
         self._redo(token)
         self._close(token)
-
-    def _stage(self, token: str, slices: Iterable[Sequence[Word]]) -> None:
-        """Put aside slices of a step."""
-        there = 0
-        for words in slices:
-            self._run("stage", token, self.patience, there, len(words), *words)
-            there += 1 + len(words)
 
     def _redo(self, token: str) -> None:
         """Do what was decided, by us or by somebody who died of it."""

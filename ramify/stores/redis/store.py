@@ -33,7 +33,7 @@ from ramify.model import (
 )
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.examine import SORTED, compare
-from ramify.stores.redis.insert import slices
+from ramify.stores.redis.insert import alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
 from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result
@@ -57,7 +57,7 @@ class Redis(Steps):
 
     def __init__(self, url: str, *, clock: Callable[[], float] | None = None, slice: int = SLICE) -> None:
         self.slice = slice
-        self._trades = 0
+        self._name, self._trades = secrets.token_hex(4), 0
         super().__init__(url, clock)
         self._ears = Ears(self._address)
 
@@ -73,6 +73,10 @@ class Redis(Steps):
 
     def _add(self, batch: Batch) -> None:
         """Store a batch that touches nothing stored; no step has to begin before it is written."""
+        if len(batch.rows) == 1 and not batch.marks and (row := batch.rows[0]).hold is None:
+            words = alone(row, batch.payloads.get(row.id), self._lanes.number(row.lane))
+            self._count_up(self._run("add", f"{self._prefix}ready", 4, *words, durable=True)[1])
+            return
         writes = Writes()
         arrival = arrive(batch, {}, {}, 0, 0.0)
         parts = slices(batch, arrival, self._lanes.number, writes)
@@ -90,9 +94,9 @@ class Redis(Steps):
     def _add_in_slices(self, parts: Iterable[list[Word]], writes: Writes) -> None:
         token = secrets.token_hex(8)
         staged = chain((["rows", *words] for words in parts), in_slices(writes.commands()))
-        self._stage(token, staged)
+        there = self._stage(token, staged)
         self._open(token)
-        self._decide(token, list(writes.counted()), True)
+        self._decide(token, there, list(writes.counted()), True)
         self._publish(["ready"])
 
     def enter(self, session: Session) -> None:
@@ -110,7 +114,7 @@ class Redis(Steps):
         """Make a plain exchange, or do nothing and return None if it is not one."""
         self._trades += 1
         now = self._clock() if self._clock else None
-        words = ask(self._trades, session, outcomes, want, self._lanes, self.slice, now)
+        words = ask(f"{self._name}.{self._trades}", session, outcomes, want, self._lanes, self.slice, now)
         reply = self._again(lambda: self._run("exchange", *words, durable=bool(outcomes)))
         if reply[0] == b"special":
             return None
@@ -251,15 +255,12 @@ class Redis(Steps):
 
 def _is_alone(batch: Batch) -> bool:
     """Tell whether a batch touches nothing stored and needs no time."""
-    return (
-        batch.into is None
-        and batch.request is None
-        and batch.clock is None
-        and not (batch.gates or batch.unless or batch.delays)
-        and bool(batch.rows)
-        and all(row.limit is None and row.due is None for row in batch.rows)
-        and not stored_befores(batch, {})
-    )
+    if batch.into is not None or batch.request is not None or batch.clock is not None or not batch.rows:
+        return False
+    if batch.gates or batch.unless or batch.delays:
+        return False
+    timeless = [row.limit is None and row.due is None for row in batch.rows]
+    return all(timeless) and not (batch.edges and stored_befores(batch, {}))
 
 
 def _work_key(member: str) -> tuple[JobId, Verb]:

@@ -2,17 +2,40 @@
 -- passed over; what is found is ours until the step ends.
 
 --: ready
--- What can only be ended, the lanes where something can run, and when the next scheduled job is due.
-SELECT ARRAY(SELECT id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
+-- What can only be ended, the first job that can run in each lane, and when the next scheduled job is due.
+SELECT ARRAY(SELECT tree || id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
         ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED),
-    ARRAY(SELECT l.id FROM ramify.lane l CROSS JOIN LATERAL (SELECT 1 FROM ramify.job j
-        WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL LIMIT 1) r),
+    ARRAY(SELECT concat_ws(' ', l.id, r.priority, r.tree, r.id) FROM ramify.lane l CROSS JOIN LATERAL (
+        SELECT j.priority, j.tree, j.id FROM ramify.job j
+        WHERE j.lane = l.id AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL
+        ORDER BY j.priority DESC, j.tree, j.id LIMIT 1) r),
     (SELECT min(due) FROM ramify.job WHERE due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0)
+
+--: ready from
+-- The same, from where these began of late: what is dead in front of that, and cannot be cleaned up, is not walked over.
+SELECT ARRAY(SELECT tree || id FROM ramify.job WHERE state = 'ready' AND (step = 'end' OR bads > 0)
+        AND (tree, id) >= (%s, %s) ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED),
+    ARRAY(SELECT concat_ws(' ', l.id, l.priority, r.tree, r.id)
+        FROM unnest(%s::int[], %s::int[], %s::text[], %s::text[]) AS l (id, priority, tree, job) CROSS JOIN LATERAL (
+            SELECT j.tree, j.id FROM ramify.job j
+            WHERE j.lane = l.id AND j.priority = l.priority AND (j.tree, j.id) >= (l.tree, l.job)
+                AND j.state = 'ready' AND j.step = 'run' AND j.bads = 0 AND j.due IS NULL
+            ORDER BY j.tree, j.id LIMIT 1) r),
+    (SELECT min(due) FROM ramify.job
+        WHERE due >= %s AND due IS NOT NULL AND state = 'ready' AND step = 'run' AND bads = 0)
+
+--: dead
+SELECT pg_stat_get_dead_tuples(to_regclass(%s))
 
 --: lane
 SELECT -priority, tree, id FROM ramify.job
 WHERE lane = %s AND state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL
 ORDER BY priority DESC, tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+
+--: lane from
+SELECT -priority, tree, id FROM ramify.job
+WHERE lane = %s AND state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL AND priority = %s AND (tree, id) >= (%s, %s)
+ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 
 --: running
 SELECT lane, count(*) FROM ramify.job WHERE state = 'running' AND step = 'run' AND bads = 0 GROUP BY lane
@@ -38,6 +61,18 @@ WITH started AS (
         SELECT ctid FROM ramify.job
         WHERE lane = %s AND state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL
         ORDER BY priority DESC, tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
+    RETURNING *
+)
+SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
+
+--: start in from
+WITH started AS (
+    UPDATE ramify.job SET state = 'running', session = %s, attempt = attempt + 1, started = %s
+    WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM ramify.job
+        WHERE lane = %s AND state = 'ready' AND step = 'run' AND bads = 0 AND due IS NULL
+            AND priority = %s AND (tree, id) >= (%s, %s)
+        ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
     RETURNING *
 )
 SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id

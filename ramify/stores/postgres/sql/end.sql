@@ -1,18 +1,22 @@
--- end: fence and outcome, and what the jobs left. Writes job and result. Jobs come, and so are locked, in order of id.
--- The edges are settled by a later statement, whose snapshot shows those that were added while this one waited for a row.
+-- end: fence and outcome for jobs that ended alike, and what they left. Writes job and result. Rows are found, and so
+-- locked, in order of id. The edges are settled by a later statement, whose snapshot shows those that were added while
+-- this one waited for a row.
 
 --: end
 WITH ended AS (
-    UPDATE ramify.job j SET state = o.state, session = NULL, ended = %s, deadline = NULL
-    FROM unnest(%s::text[], %s::text[], %s::int[], %s::bytea[], %s::bool[], %s::text[])
-        AS o (id, state, attempt, value, spread, failure)
-    -- As one comparison, which no index fits: all running jobs of the session are in one, too.
-    WHERE j.id = o.id AND (j.state, j.session, j.attempt) IS NOT DISTINCT FROM ('running', %s, o.attempt)
-    RETURNING j.id, o.value, o.spread, o.failure, j.attempt > 1 OR j.cancelled AS marred
+    UPDATE ramify.job SET state = %s, session = NULL, ended = %s, deadline = NULL
+    WHERE id = ANY(%s::text[])
+        -- As one comparison, which no index fits: all running jobs of the session are in one, too.
+        AND (state, session, attempt) IS NOT DISTINCT FROM ('running', %s, %s::int)
+    RETURNING id
 ), kept AS (
     INSERT INTO ramify.result (job, value, spread, failure)
-    -- An earlier try, or a cancel that came too late, may have left a failure.
-    SELECT id, value, spread, failure FROM ended WHERE value IS NOT NULL OR failure IS NOT NULL OR marred
+    SELECT * FROM unnest(%s::text[], %s::bytea[], %s::bool[], %s::text[]) AS o (job, value, spread, failure)
+    -- Nearly always all of them ended, and need not be looked for.
+    WHERE ((SELECT count(*) FROM ended) = %s OR o.job = ANY(ARRAY(SELECT id FROM ended)))
+        -- An earlier try, or a cancel that came too late, may have left a failure.
+        AND (o.value IS NOT NULL OR o.failure IS NOT NULL
+            OR EXISTS (SELECT 1 FROM ramify.result r WHERE r.job = o.job OFFSET 0))
     ON CONFLICT (job) DO UPDATE SET value = coalesce(excluded.value, result.value), failure = excluded.failure,
         spread = CASE WHEN excluded.value IS NULL THEN result.spread ELSE excluded.spread END
 )

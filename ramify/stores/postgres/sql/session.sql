@@ -18,6 +18,10 @@ UPDATE ramify.session SET dead = true WHERE id = ANY(ARRAY(
     SELECT id FROM ramify.session WHERE NOT dead AND lease < %s ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))
 
 --: orphans
+SELECT j.id FROM ramify.session s JOIN ramify.job j ON j.session = s.id
+WHERE s.dead AND j.state = 'running' ORDER BY j.id LIMIT %s FOR NO KEY UPDATE OF j SKIP LOCKED
+
+--: unknown orphans
 -- Also jobs of a session that is not known any more: it may have been forgotten while it claimed its last ones.
 SELECT j.id FROM ramify.job j WHERE j.state = 'running'
     AND NOT EXISTS (SELECT 1 FROM ramify.session s WHERE s.id = j.session AND NOT s.dead)

@@ -3,18 +3,12 @@
 -- marked, and left nothing before; every edge gets what it asks for. Else it does nothing and says so, and a step does it.
 -- Writes job, result, edge, state:*, ready:*, ends, count, tally, traded, meta; reads payload, slots, out, due, lease too.
 -- After the common ones: session, time (empty: ours), how many lanes the caller knows, slice, the letters of edges that
--- `done` satisfies, how many jobs to end and to start, the number of this exchange (a repeated one is answered as the
+-- `done` satisfies, how many jobs to end and to start, the name of this exchange (a repeated one is answered as the
 -- first was); then counted lists: triples of job, attempt and result; for each rank of queues its lanes; lanes of
 -- others. What places there are in a row, `records.py` tells.
 local refused = refuse()
 if refused then return refused end
-local special = {'special'}
 local session, slice = ARGV[4], tonumber(ARGV[7])
-if redis.call('EXISTS', lock, prefix .. 'redo', prefix .. 'limit', prefix .. 'order', prefix .. 'cancel') > 0
-  or redis.call('HLEN', prefix .. 'lane') ~= tonumber(ARGV[6])
-  or not redis.call('ZSCORE', prefix .. 'lease', session) then
-  return special
-end
 local band, sub, find = bit.band, string.sub, string.find
 
 local function read(hash, fields)
@@ -45,15 +39,21 @@ local function answer(written, due_in, claimed, doomed, rows)
   return {'done', written, due_in, claimed, rows, payloads, filled, fills}
 end
 
-local number = ARGV[11] .. ' '
+local name = ARGV[11] .. ' '
 local traded = redis.call('HGET', prefix .. 'traded', session)
-if traded and sub(traded, 1, #number) == number then
+if traded and sub(traded, 1, #name) == name then
   local claimed = {}
-  local doomed, list = string.match(sub(traded, #number + 1), '^(%d+) (.*)$')
+  local doomed, list = string.match(sub(traded, #name + 1), '^(%d+) (.*)$')
   for id in string.gmatch(list, '%S+') do claimed[#claimed + 1] = id end
   return answer(tonumber(ARGV[3]), '0', claimed, tonumber(doomed), #claimed > 0 and read('job', claimed) or {})
 end
 
+local special = {'special'}
+if redis.call('EXISTS', lock, prefix .. 'redo', prefix .. 'limit', prefix .. 'order', prefix .. 'cancel') > 0
+  or redis.call('HLEN', prefix .. 'lane') ~= tonumber(ARGV[6])
+  or not redis.call('ZSCORE', prefix .. 'lease', session) then
+  return special
+end
 local now = tonumber(ARGV[5])
 if not now then
   local time = redis.call('TIME')
@@ -262,7 +262,7 @@ for lane, known in pairs(counts) do
   end
 end
 for tree, change in pairs(tallies) do redis.call('HINCRBY', prefix .. 'tally', 'open ' .. tree, change) end
-redis.call('HSET', prefix .. 'traded', session, number .. doomed .. ' ' .. table.concat(claimed, ' '))
+redis.call('HSET', prefix .. 'traded', session, name .. doomed .. ' ' .. table.concat(claimed, ' '))
 local written = redis.call('HINCRBY', KEYS[1], 'written', 1)
 if reported > 0 then
   redis.call('PUBLISH', prefix .. 'ended', session)
