@@ -33,6 +33,7 @@ STOPS: Final = tuple(name for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasat
 """What asks a worker to stop; Windows has Ctrl-Break, and no way to send the first."""
 
 CLOSE_ON_EXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
+HAS_POLL: Final = hasattr(select, "poll")
 NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
 FOLDER: Final[int] = getattr(os, "O_DIRECTORY", 0)
@@ -192,14 +193,12 @@ if sys.platform == "win32":
     def set_blocking(descriptor: int, blocks: bool) -> None:
         """Let reads and writes of a pipe wait, or not."""
 
-    def look_at(descriptors: Collection[int]) -> Callable[[float | None], object] | None:
-        """Return what tells, after so many milliseconds at most, whether one of these pipes can be read; None where
-        pipes cannot be asked.
-        """
-        return None
+    def look_into(descriptors: Collection[int]) -> Callable[[float | None], object]:
+        """Return what waits for input, for so many milliseconds at most (None: for ever), and tells what it found."""
+        raise OSError("Windows cannot wait for pipes like this")
 
-    def after_fork(run: Callable[[], None]) -> None:
-        """Let a process that is forked from this one begin with that."""
+    def call_in_forks(leave: Callable[[], None]) -> None:
+        """Let each copy of this process call a function first; there are none on Windows."""
 
     def write_at(descriptor: int, text: bytes, place: int) -> int:
         """Write into a file at a place, and return how much."""
@@ -377,20 +376,16 @@ else:
         """Let reads and writes of a pipe wait, or not."""
         os.set_blocking(descriptor, blocks)
 
-    def look_at(descriptors: Collection[int]) -> Callable[[float | None], object] | None:
-        """Return what tells, after so many milliseconds at most, whether one of these pipes can be read; None where
-        pipes cannot be asked.
-        """
-        if not hasattr(select, "poll"):
-            return None
+    def look_into(descriptors: Collection[int]) -> Callable[[float | None], object]:
+        """Return what waits for input, for so many milliseconds at most (None: for ever), and tells what it found."""
         looker = select.poll()
         for descriptor in descriptors:
             looker.register(descriptor, select.POLLIN)
         return looker.poll
 
-    def after_fork(run: Callable[[], None]) -> None:
-        """Let a process that is forked from this one begin with that."""
-        os.register_at_fork(after_in_child=run)
+    def call_in_forks(leave: Callable[[], None]) -> None:
+        """Let each copy of this process call a function first."""
+        os.register_at_fork(after_in_child=leave)
 
     def write_at(descriptor: int, text: bytes, place: int) -> int:
         """Write into a file at a place, and return how much."""

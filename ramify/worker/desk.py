@@ -21,7 +21,6 @@ from ramify.model import (
     ENDED,
     Again,
     Back,
-    Batch,
     Beat,
     Charge,
     Claim,
@@ -147,21 +146,17 @@ class Desk:
         """Accept reports of runs, with whether the job was told to stop."""
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
-            self._watchers.note(claim.row, report.seconds)
             if report.kept:
-                self._take_kept(claim.row, bool(report.spawned or report.siblings))
-            elif report.failure is None and not (report.spawned or report.siblings):
+                self._kept = True
+                self.ended[done] += not (report.spawned or report.siblings)
+                self._watchers.tell_kept(claim.row, report.seconds, bool(report.spawned or report.siblings))
+                continue
+            self._watchers.note(claim.row, report.seconds)
+            if report.failure is None and not (report.spawned or report.siblings):
                 row = claim.row
                 append(Ended(row.id, row.attempt, done, Value(report.json, report.spread)))
             else:
                 self._reports.append((claim, report, cancelled))
-
-    def _take_kept(self, row: Row, grown: bool) -> None:
-        """Note a job that its child has ended in a transaction of its own."""
-        self._kept = True
-        self.ended[State.DONE] += not grown
-        outcome: Outcome = Grown(row.id, row.attempt, Batch()) if grown else Ended(row.id, row.attempt, State.DONE)
-        self._watchers.tell([outcome], lambda job: None)
 
     def exchange(self, want: Want) -> bool:
         """Report all there is and claim; return whether the store may have more for us than it gave.

@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO, TypeAlias
 
 from ramify.context import Context, running
 from ramify.lines import TELL_EVERY, Lines, Log
-from ramify.system import after_fork, look_at, set_blocking
+from ramify.system import HAS_POLL, call_in_forks, look_into, set_blocking
 
 PIECE: Final = 65536
 """Bytes that a pipe holds, and that are read at once."""
@@ -139,12 +139,10 @@ class Piped(Output):
         self._unended: set[str] = set()
         """Streams whose last line has no end yet."""
         self._lock = threading.RLock()
-        look, wait = look_at(self._ends), look_at(self._ends)
-        assert look is not None and wait is not None  # or there would be no pipes
-        self._look, self._wait = look, wait
+        self._look = look_into(self._ends)
         self._saved, self._streams = self._redirect(pipes)
         self._flush_out, self._flush_err = (stream.real.flush for stream in self._streams)
-        after_fork(self._leave)
+        call_in_forks(self._leave)
         threading.Thread(target=self._serve, name="output", daemon=True).start()
 
     def begin(self, job: Context) -> None:
@@ -190,9 +188,10 @@ class Piped(Output):
 
     def _serve(self) -> None:
         """Read what comes, for as long as the process lives."""
+        wait = look_into(self._ends)
         waits = False
         while True:
-            self._wait(1000 * TELL_EVERY if waits else None)
+            wait(1000 * TELL_EVERY if waits else None)
             full, waits = self._take()
             if not full:
                 time.sleep(GATHER)
@@ -253,7 +252,7 @@ def _add(handler: logging.Handler) -> logging.Handler:
 
 def make_pipes() -> Pipes:
     """Return pipes for a child's output, none where it cannot be caught."""
-    pipes = [os.pipe(), os.pipe()] if look_at(()) else []
+    pipes = [os.pipe(), os.pipe()] if HAS_POLL else []
     for end, _ in pipes:
         set_blocking(end, False)
     return pipes

@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ramify.errors import BadSettings
-from ramify.model import Again, Ended, Failure, JobId, Outcome, Row
+from ramify.model import Again, Ended, Failure, JobId, Outcome, Row, State
 
 _log = logging.getLogger("ramify.worker")
 
@@ -64,6 +65,12 @@ class Watchers:
             row, seconds = self._runs.pop(outcome.job, (None, 0.0))
             if row is not None and why is None:
                 self._tell(_make_run(row, outcome, seconds, now))
+
+    def tell_kept(self, row: Row, seconds: float, grown: bool) -> None:
+        """Tell of a run whose outcome its own transaction has stored."""
+        if self._watches:
+            run = _make_run(row, Ended(row.id, row.attempt, State.DONE), seconds, time.time())
+            self._tell(replace(run, outcome="grown") if grown else run)
 
     def forget(self) -> None:
         """Forget all runs; they belong to another worker now."""

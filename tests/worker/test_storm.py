@@ -102,7 +102,7 @@ class Ground:
     """Where the store of a storm is: its address, and what happens to it when it is struck, if anything can."""
 
     forgets = False
-    """Whether claims may be lost with the store: they need not wait for its disk."""
+    """Whether claims may be lost with the store: they did not wait for its disk."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -139,7 +139,9 @@ class Locked(Ground):
 
 
 class Redis(Ground):
-    """A Redis server that writes a journal, and is killed and started again."""
+    """A Redis server that writes a journal, and is killed and started again; it may forget the last second."""
+
+    forgets = True
 
     def __init__(self, folder: Path) -> None:
         (folder / "server").mkdir()
