@@ -26,6 +26,7 @@ check: $(VENV)/.dev ## check format, lint, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted; 'make fix' does it" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --strict ramify $(wildcard tests/typing)
+	@for system in win32 darwin; do $(BIN)/mypy --strict --platform $$system ramify || exit 1; done
 	@$(BIN)/lint-imports --no-logo
 
 fix: $(VENV)/.dev ## format, and repair what the linter can
@@ -41,6 +42,7 @@ storm: $(VENV)/.dev ## kill, freeze, stop and starve workers for hours, and expl
 	@STORM_FULL=50 $(BIN)/python -m pytest -q -s tests/worker/test_full_disk.py
 	@STORM_STOPS=500 STORM_ROLLS=50 $(BIN)/python -m pytest -q -s tests/pool/test_deploy.py
 	@STORM_DAMAGE=1000 STORM_LOOKS=1000 $(BIN)/python -m pytest -q -s tests/cli/test_doctor.py
+	@STORM_DOCUMENTS=1000000 STORM_NAMES=10000 $(BIN)/python -m pytest -q -s --timeout=3600 tests/security
 	@STORM=2000 $(BIN)/python -m pytest -q --timeout=3600 tests/stores/test_machine.py
 	@$(BIN)/python -m pytest -q --timeout=3600 -m storm
 

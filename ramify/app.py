@@ -37,6 +37,7 @@ from ramify.tasks import Tasks
 if TYPE_CHECKING:  # what runs jobs is loaded by who does: most programs only enqueue and look
     from ramify.worker.claimed import Claimed
     from ramify.worker.loop import Worker
+    from ramify.worker.watch import Watch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -165,14 +166,17 @@ class Ramify:
         burst: bool | None = None,
         units: int | None = None,
         limit: int | None = None,
+        watch: Sequence["Watch"] | None = None,
     ) -> "Worker":
         """Return a worker whose `run` runs jobs in `children` processes; with `burst`, until none is left.
 
         What is not said here is as the settings say: by default a process for each CPU, and the queue `default`.
         `units` are those of this host: the jobs that all its workers run together take no more. `limit` is how many
-        jobs this worker runs at once, where coroutines would be a hundred a child.
+        jobs this worker runs at once, where coroutines would be a hundred a child. `watch` are functions that are told
+        of each `Run`, as those of `ramify.observe`.
         """
         from ramify.worker.loop import Worker
+        from ramify.worker.watch import find_watch
 
         settings = self.settings
         return Worker(
@@ -185,6 +189,7 @@ class Ramify:
             burst=settings.burst if burst is None else burst,
             units=settings.units if units is None else units,
             limit=settings.limit if limit is None else limit,
+            watch=[find_watch(name) for name in settings.watch] if watch is None else watch,
         )
 
     def run_one(self, queues: Sequence[str] = ("default",), *, units: int | None = None) -> bool:

@@ -89,6 +89,15 @@ def decode(text: bytes) -> Any:
         raise BadValue(f"what is stored is not JSON: {error}") from error
 
 
+def is_json(text: bytes) -> bool:
+    """Tell whether a stored text can be decoded."""
+    try:
+        decode(text)
+    except BadValue:
+        return False
+    return True
+
+
 def restore(value: Any, annotation: Any, what: str = "value") -> Any:
     """Return a decoded value as the annotated type. Raise `BadArguments` if it does not fit."""
     if annotation is Any or annotation is object or type(value) is annotation:

@@ -7,7 +7,6 @@ import os
 import re
 import selectors
 import shlex
-import signal
 import subprocess
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Final, TypeAlias
 
+from ramify import system
 from ramify.errors import BadNode
 from ramify.lines import TELL_EVERY, Log, Splitter
 
@@ -52,15 +52,13 @@ class Command:
         self, on_stdout: OnLine | None = None, on_stderr: OnLine | None = None, progress: "Progress | None" = None
     ) -> tuple[int, str]:
         """Run it to its end; return the exit status, below 0 for a signal, and the last line of its errors."""
-        process = subprocess.Popen(
+        process = system.start_group(
             self._command,
-            shell=isinstance(self._command, str),
-            cwd=self._directory,
-            env=None if self._environment is None else {**os.environ, **self._environment},
+            self._directory,
+            None if self._environment is None else {**os.environ, **self._environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            process_group=0,
         )
         assert process.stdout is not None and process.stderr is not None
         begin, end = self._keeper or (lambda group: None, lambda group: None)
@@ -74,7 +72,7 @@ class Command:
             return process.wait(), streams[1].last
         finally:
             # Whatever happened, nothing of it goes on: not the program, nor what it left behind.
-            _kill(process.pid, signal.SIGKILL)
+            system.kill_group(process.pid)
             process.wait()
             end(process.pid)
             for stream in streams:
@@ -93,7 +91,7 @@ class Command:
                 self._log.tell_in_time()
                 self._look_at_cancel(process)
                 if until is None and process.poll() is not None:
-                    _kill(process.pid, signal.SIGKILL)  # what it left in its group would keep its output open
+                    system.kill_group(process.pid)  # what it left in its group would keep its output open
                     until = monotonic() + LINGER
             while process.poll() is None:  # it closed its output and goes on
                 with suppress(subprocess.TimeoutExpired):
@@ -103,9 +101,9 @@ class Command:
     def _look_at_cancel(self, process: "subprocess.Popen[bytes]") -> None:
         if self._kill_at is None and self._is_cancelled() and process.poll() is None:
             self.cancelled, self._kill_at = True, monotonic() + GRACE
-            _kill(process.pid, signal.SIGTERM)
+            system.kill_group(process.pid, gently=True)
         elif self._kill_at is not None and monotonic() >= self._kill_at:
-            _kill(process.pid, signal.SIGKILL)
+            system.kill_group(process.pid)
 
 
 class Progress:
@@ -138,7 +136,7 @@ class _Stream:
         self._log, self._on_line, self._progress = log, on_line, progress
         self._splitter = Splitter()
         self._number = 0
-        os.set_blocking(file.fileno(), False)
+        system.set_blocking(file.fileno(), False)
 
     def read(self) -> bool:
         """Take what has come; return False at the end."""
@@ -192,8 +190,3 @@ def describe(command: str | Sequence[str]) -> str:
     """Return how messages call a command."""
     text = " ".join((command if isinstance(command, str) else shlex.join(command)).split())
     return f"`{text if len(text) <= 60 else f'{text[:59]}…'}`"
-
-
-def _kill(group: int, number: int) -> None:
-    with suppress(OSError):
-        os.killpg(group, number)

@@ -36,6 +36,8 @@ class Settings(Struct, frozen=True):
     burst: bool = False
     units: int | None = None
     limit: int | None = None
+    watch: tuple[str, ...] = ()
+    log: str = "text"
     workers: int | dict[str, int | None] | None = None
     project: dict[str, dict[str, Any]] = {}
 
@@ -120,6 +122,12 @@ def _read_names(value: object) -> tuple[str, ...]:
     return found
 
 
+def _read_log(value: object) -> str:
+    if value not in ("text", "json"):
+        raise ValueError
+    return str(value)
+
+
 def _read_children(value: object) -> int | None:
     if isinstance(value, str) and value.strip() == "auto":
         return None
@@ -179,6 +187,8 @@ READERS: Final[dict[str, tuple[Callable[[object], object], str]]] = {
     "burst": (_read_flag, "true or false"),
     "units": (_read_units, "a whole number"),
     "limit": (_read_limit, "a whole number from 1"),
+    "watch": (_read_names, "a list of functions, as ['my_module:my_function']"),
+    "log": (_read_log, "'text' or 'json'"),
     "workers": (_read_workers, f"a number from 1 to {MOST}, 'auto', or such a number for each queue"),
     "project": (_read_projects, "a table for each project, as [project.shop]"),
 }

@@ -19,6 +19,7 @@ from ramify.cli.info import info
 from ramify.cli.init import init
 from ramify.cli.jobs import jobs
 from ramify.cli.log import log
+from ramify.cli.metrics import metrics
 from ramify.cli.pool import pool
 from ramify.cli.result import result
 from ramify.cli.run import run
@@ -66,6 +67,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "tasks": tasks,
     "check": check,
     "health": health,
+    "metrics": metrics,
     "doctor": doctor,
 }
 for name, command in COMMANDS.items():

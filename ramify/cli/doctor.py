@@ -9,7 +9,7 @@ from rich.text import Text
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
-from ramify.graph.check import find_violations
+from ramify.graph.check import find_excess, find_violations
 from ramify.graph.mend import find_mending
 from ramify.picture.words import plain
 from ramify.stores.directory import Directory
@@ -56,7 +56,16 @@ def doctor(
 
 
 def examine(store: Store) -> Diagnosis:
-    """Look at all that is stored, as it is at one moment."""
+    """Look at all that is stored. What is wrong must be so twice: what comes in meanwhile may disturb a look."""
+    found = _look(store)
+    if found.wrong:
+        again = _look(store)
+        again.wrong = [wrong for wrong in again.wrong if wrong in found.wrong]
+        return again
+    return found
+
+
+def _look(store: Store) -> Diagnosis:
     place = store.examine()
     if isinstance(store, Directory):
         place.notes += [f"passed over: {stray}" for stray in store.strays()]
@@ -64,7 +73,8 @@ def examine(store: Store) -> Diagnosis:
         # What cannot be read would end the look at everything else.
         return Diagnosis(0, 0, place.wrong, place.notes)
     snapshot = store.snapshot()
-    return Diagnosis(len(snapshot.rows), len(snapshot.edges), find_violations(snapshot), place.notes)
+    notes = [*place.notes, *find_excess(snapshot)]
+    return Diagnosis(len(snapshot.rows), len(snapshot.edges), find_violations(snapshot), notes)
 
 
 def _repair(store: Store) -> int:

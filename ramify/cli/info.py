@@ -20,7 +20,8 @@ from ramify.cli.settings import show_settings
 from ramify.cli.store import Config, NoPager, Url, look_here, open_existing
 from ramify.cli.suspend import limits_of, rule_facts, spell_rule
 from ramify.explain import modules_of, spell
-from ramify.model import Info, Page, Row, Session, State, Which
+from ramify.model import ENDED, Info, Page, Row, Session, State, Which
+from ramify.observe.oldest import ages_of_oldest
 from ramify.picture.words import COLOURS, coloured, name_of, plain
 from ramify.stores.address import mask
 
@@ -39,6 +40,8 @@ class _Look(Struct):
     counts: dict[str, dict[str, int]]
     trees: list[Row]
     info: Info
+    oldest: dict[str, float]
+    at: float
 
 
 def info(
@@ -69,25 +72,30 @@ def info(
         elif sys.stdout.isatty() and not json:
             _show_live(app, interval)
         else:
+            before: _Look | None = None
             while True:
-                _show(_look(app), json)
+                look = _look(app)
+                _show(look, json, before=before)
+                before = look
                 sys.stdout.flush()
                 time.sleep(interval)
 
 
-def _show(look: _Look, json: bool, page: bool = False) -> None:
+def _show(look: _Look, json: bool, page: bool = False, before: _Look | None = None) -> None:
     if json:
         print_facts(_facts(look))
     else:
-        print_page(out(), _draw(look), page=page)
+        print_page(out(), _draw(look, before), page=page)
 
 
 def _show_live(app: Ramify, interval: float) -> None:
-    with Live(_draw(_look(app)), console=out(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+    look = _look(app)
+    with Live(_draw(look), console=out(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         while True:
             live.refresh()
             time.sleep(interval)
-            live.update(_draw(_look(app)))
+            before, look = look, _look(app)
+            live.update(_draw(look, before))
 
 
 def _look(app: Ramify) -> _Look:
@@ -96,7 +104,9 @@ def _look(app: Ramify) -> _Look:
         queue, _, state = key.rpartition(" ")
         counts.setdefault(queue, {})[state] = n
     trees = app.store.jobs(Which(roots=True), Page(size=LATEST, newest=True))
-    return _Look(app.url, dict(sorted(counts.items())), trees, app.store.info())
+    ready = [queue for queue, row in sorted(counts.items()) if row.get(State.READY)]
+    oldest = {queue: age for queue in ready for age in ages_of_oldest(app.store, queue)}
+    return _Look(app.url, dict(sorted(counts.items())), trees, app.store.info(), oldest, time.monotonic())
 
 
 def _facts(look: _Look) -> dict[str, Any]:
@@ -104,6 +114,7 @@ def _facts(look: _Look) -> dict[str, Any]:
     return {
         "url": mask(look.url),
         "queues": look.counts,
+        "oldest": look.oldest,
         "trees": [facts_of(row) for row in look.trees],
         "workers": [_worker_facts(session, session.id in lost) for session in _sorted(look.info)],
         "limits": [rule_facts(name, rule) for name, rule in limits_of(look.info).items()],
@@ -124,12 +135,20 @@ def _worker_facts(session: Session, lost: bool) -> dict[str, Any]:
     }
 
 
-def _draw(look: _Look) -> Group:
+def _draw(look: _Look, before: _Look | None = None) -> Group:
     gap = Text()
     parts: list[RenderableType] = [Text(plain(mask(look.url)), "bold"), gap, _draw_jobs(look.counts)]
+    if before is not None:
+        parts.append(Text(f"ended: {_count_ended(look, before) / max(look.at - before.at, 0.001):,.1f} a second"))
     if look.trees:
         parts += [gap, _draw_trees(look.trees)]
-    return Group(*parts, gap, _draw_workers(look.info), gap, *_draw_rest(look.info))
+    return Group(*parts, gap, _draw_workers(look.info), gap, *_draw_rest(look))
+
+
+def _count_ended(look: _Look, before: _Look) -> int:
+    """Return how many more jobs have ended; those that were purged meanwhile hide as many."""
+    now, then = (sum(row.get(state, 0) for row in each.counts.values() for state in ENDED) for each in (look, before))
+    return max(0, now - then)
 
 
 def _draw_jobs(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
@@ -169,8 +188,11 @@ def _draw_workers(facts: Info) -> RenderableType:
     return table
 
 
-def _draw_rest(facts: Info) -> list[Text]:
+def _draw_rest(look: _Look) -> list[Text]:
+    facts = look.info
     lines = [plain(spell_rule(name, rule)) for name, rule in limits_of(facts).items()]
+    oldest = [f"{queue} {spell(age)}" for queue, age in look.oldest.items()]
+    lines += [plain(f"oldest ready: {', '.join(oldest)}")] if oldest else []
     lines.append(f"worklist: {facts.worklist:,}" if facts.worklist else "worklist: empty")
     lines += [plain(f"{name}: {fact}") for name, fact in sorted(facts.facts.items())]
     return [Text(line) for line in lines]

@@ -48,8 +48,13 @@ class Plainly(logging.Formatter):
 
 def log_plainly() -> None:
     """Let the log appear beside what was asked for."""
+    log_as(Plainly("%(asctime)s %(message)s"))
+
+
+def log_as(formatter: logging.Formatter) -> None:
+    """Let the log appear as this writes it."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Plainly("%(asctime)s %(message)s"))
+    handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.INFO)
 
 

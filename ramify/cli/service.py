@@ -22,6 +22,7 @@ from ramify.service.launchd import Launchd
 from ramify.service.service import Keeper, Service
 from ramify.service.systemd import Systemd
 from ramify.service.windows import ScheduledTask
+from ramify.system import NAME as SYSTEM
 
 service: Final = typer.Typer(no_args_is_help=True, help="Let the pool come back with the machine, or not.")
 
@@ -102,9 +103,9 @@ def _keeper(by: Kind | None, system: bool) -> Keeper:
 
 
 def _find_kind() -> Kind:
-    if sys.platform == "win32":
+    if SYSTEM == "win32":
         return Kind.WINDOWS
-    if sys.platform == "darwin":
+    if SYSTEM == "darwin":
         return Kind.LAUNCHD
     if os.path.isdir("/run/systemd/system"):
         return Kind.SYSTEMD

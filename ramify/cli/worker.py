@@ -8,14 +8,16 @@ import typer
 
 from ramify.app import Ramify
 from ramify.cli.complete import names_of
-from ramify.cli.screen import log_plainly, note
+from ramify.cli.screen import log_as, log_plainly, note
 from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
 from ramify.model import UNDONE, State
+from ramify.observe.logs import Json, tell
 from ramify.settings import find_strays, read_settings
 from ramify.stores.address import mask
 from ramify.worker.manager import Manager
 from ramify.worker.process import tie_to
+from ramify.worker.watch import find_watch
 
 
 def worker(
@@ -56,6 +58,13 @@ def worker(
         str | None,
         typer.Option("--limit", metavar="N", help="How many jobs this worker runs at once, coroutines among them."),
     ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option("--watch", metavar="MODULE:FUNCTION", help="A function to tell of each run; again for several."),
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="FORM", help="text, or json: a line for each run, for programs.")
+    ] = None,
     url: Url = None,
     config: Config = None,
     directory: Directory = None,
@@ -80,6 +89,8 @@ def worker(
         burst=burst,
         units=units,
         limit=limit,
+        watch=watch,
+        log=log,
     )
     served, n = settings.tasks, settings.count_children()
     if not served:
@@ -87,7 +98,12 @@ def worker(
             "name the modules whose functions may run: `ramify worker my_tasks`, or tasks = [...] in ramify.toml"
         )
     import_tasks(served)
-    log_plainly()
+    watches = [find_watch(name) for name in settings.watch]
+    if settings.log == "json":
+        log_as(Json())
+        watches.append(tell)
+    else:
+        log_plainly()
     with Ramify(settings.url, tasks=served) as app:
         tasks = len(app.tasks.current())
         if not tasks:
@@ -106,6 +122,7 @@ def worker(
             burst=settings.burst,
             units=settings.units,
             limit=settings.limit,
+            watch=watches,
         )
         hand.run(manager)
         if settings.burst:

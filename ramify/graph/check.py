@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from ramify.codec import decode
-from ramify.errors import BadValue
+from ramify.codec import is_json
 from ramify.graph.arrive import resting_state
 from ramify.graph.ends import decide_end
+from ramify.graph.fit import in_force, scopes
 from ramify.model import ENDED, Edge, JobId, Kind, Row, Snapshot, State, Step, Verb
 
 K = TypeVar("K")
@@ -27,6 +27,20 @@ def find_violations(snapshot: Snapshot) -> list[str]:
         checks = (_check_over,) if row.tree in facts.purging else CHECKS
         found += [f"job {row.id}: {wrong}" for check in checks for wrong in check(row, facts)]
     return found
+
+
+def find_excess(snapshot: Snapshot) -> list[str]:
+    """Return where more runs than may, as sentences: a limit that is lowered stops nothing that runs."""
+    running: Counter[str] = Counter()
+    for row in snapshot.rows:
+        if row.state is State.RUNNING and not row.doomed:
+            running.update(scopes(row.lane))
+    limits = {name: n for name, n in in_force(snapshot.limits).items() if n}
+    return [
+        f"{name}: {running[name]} run, of at most {n}; the limit was lowered while they ran"
+        for name, n in sorted(limits.items())
+        if running[name] > n
+    ]
 
 
 class Facts:
@@ -176,20 +190,12 @@ def _check_result(row: Row, facts: Facts) -> Iterator[str]:
     """A job has a value if and only if its body is over."""
     result = facts.snapshot.results.get(row.id)
     has_value = result is not None and result.value is not None
-    if result is not None and result.value is not None and not _is_json(result.value.json):
+    if result is not None and result.value is not None and not is_json(result.value.json):
         yield "its value is not JSON"
     if row.lane.task is not None and row.state is State.DONE and not has_value:
         yield "is done, but has no value"
     elif has_value and row.step is Step.RUN and row.state is not State.DONE:
         yield f"is {row.state}, but has a value"
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        decode(text)
-    except BadValue:
-        return False
-    return True
 
 
 def _check_end(row: Row, facts: Facts) -> Iterator[str]:

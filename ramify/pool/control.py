@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from ramify import system
 from ramify.errors import BadSettings, NotFound
 
 NAME: Final = ".ramify-pool"
@@ -38,7 +39,7 @@ class Tell(Struct, omit_defaults=True):
 
 def ask(directory: Path, question: Ask) -> Tell:
     """Ask the pool of this directory. Raise `NotFound` if none runs there."""
-    if not hasattr(socket, "AF_UNIX"):
+    if not system.HAS_UNIX_SOCKETS:
         raise NotFound("a pool cannot be spoken to on this system; change ramify.toml and start it anew")
     with _connect(directory) as line:
         try:
@@ -49,7 +50,7 @@ def ask(directory: Path, question: Ask) -> Tell:
 
 
 def _connect(directory: Path) -> socket.socket:
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line = system.local_socket(packets=False)
     line.settimeout(PATIENCE)
     try:
         with contextlib.chdir(directory):  # the path of a socket may not be long
@@ -73,7 +74,7 @@ class Door:
     def __init__(self, directory: Path) -> None:
         self._path = directory.absolute() / NAME
         self._listener: socket.socket | None = None
-        if not hasattr(socket, "AF_UNIX"):
+        if not system.HAS_UNIX_SOCKETS:
             return
         with contextlib.suppress(NotFound):
             other = ask(directory, Ask("status"))
@@ -119,7 +120,7 @@ class Door:
 
 
 def _listen(directory: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = system.local_socket(packets=False)
     try:
         with contextlib.chdir(directory):
             with contextlib.suppress(FileNotFoundError):

@@ -7,6 +7,8 @@ from typing import Final, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from ramify import system
+
 COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 POOL: Final = "pool"
 LONGEST: Final = 1 << 16
@@ -53,7 +55,7 @@ class Lines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._rest = b""
-        os.set_blocking(descriptor, False)
+        system.set_blocking(descriptor, False)
 
     def read(self) -> list[bytes]:
         """Return the lines that have come since the last time."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from ramify import system
 from ramify.pool.line import Line
 from ramify.pool.log import Lines
 from ramify.worker.process import ask_to_stop, start_apart
@@ -96,9 +97,9 @@ class Member:
 
 
 def _bind(path: Path) -> socket.socket | None:
-    if not hasattr(socket, "AF_UNIX"):
+    if not system.HAS_UNIX_SOCKETS:
         return None
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bound = system.local_socket()
     bound.setblocking(False)
     bound.bind(str(path))
     return bound

@@ -1,11 +1,11 @@
 """launchd: an agent of the user who installs it, on macOS."""
 
-import os
 import plistlib
 from pathlib import Path
 
 from ramify.errors import CannotInstall
 from ramify.service.service import Service, ask, tell
+from ramify.system import user
 
 
 class Launchd:
@@ -59,4 +59,4 @@ class Launchd:
 
 
 def _domain() -> str:
-    return f"gui/{os.getuid() if hasattr(os, 'getuid') else 0}"
+    return f"gui/{user()}"

@@ -10,16 +10,9 @@ import contextlib
 import os
 import pathlib
 import tempfile
-import time
-from typing import Any
 
+from ramify import system
 from ramify.model import SessionId
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Windows: only the lease tells
-    fcntl = None
 
 
 class Lifelines:
@@ -31,31 +24,28 @@ class Lifelines:
 
     def hold(self, session: SessionId) -> None:
         """Take the session's lock, until `drop` or the end of the process."""
-        if fcntl is None or session in self._held:
+        if not system.CAN_LOCK or session in self._held:
             return
         self._folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self._folder / session, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        descriptor = os.open(self._folder / session, os.O_CREAT | os.O_RDWR | system.CLOSE_ON_EXEC, 0o600)
+        system.lock(descriptor)
         self._held[session] = descriptor
 
     def is_cut(self, session: SessionId, pid: int) -> bool:
         """Tell whether the session's process, whose number this is (0: not told), is known to be gone."""
         path = self._folder / session
         # A process of another container may have our number, so that alone does not tell that it is us.
-        if fcntl is None or (pid in (0, os.getpid()) and _is_open_here(path)):
+        if not system.CAN_LOCK or (pid in (0, os.getpid()) and system.has_open(path)):
             return False
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDWR | system.CLOSE_ON_EXEC)
         except OSError:
             return False
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
+            return system.lock(descriptor, wait=False)
         finally:
             os.close(descriptor)
-        return True
 
     def drop(self, session: SessionId) -> None:
         """Remove the session's file, and let go of its lock if it is ours."""
@@ -71,15 +61,6 @@ class Lifelines:
             os.close(self._held.popitem()[1])
 
 
-def _is_open_here(path: pathlib.Path) -> bool:
-    """Tell whether this process has the file open, in whichever of its stores."""
-    for descriptor in os.listdir("/dev/fd"):
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(int(descriptor)), os.stat(path)):
-                return True
-    return False
-
-
 def boot_id() -> str:
     """Return what names this boot of this host; sessions of another boot are dead."""
     try:
@@ -88,12 +69,6 @@ def boot_id() -> str:
         return ""
 
 
-def boot_clock() -> float:
-    """Return seconds since the host started, sleep included where the system counts it; the same in all processes."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 def private_folder() -> pathlib.Path:
     """Return where this user's processes of this host meet; it need not be there."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    return pathlib.Path(tempfile.gettempdir()) / f"ramify-{user}"
+    return pathlib.Path(tempfile.gettempdir()) / f"ramify-{system.user()}"

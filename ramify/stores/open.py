@@ -9,6 +9,7 @@ from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import Store
 from ramify.stores.sqlite import Sqlite
+from ramify.system import NAME as SYSTEM
 
 REDIS: Final = (
     *("redis", "rediss", "unix", "redis+sentinel"),
@@ -82,6 +83,10 @@ def _open_sqlite(url: str, host: str, path: str, options: dict[str, str]) -> Sql
 def _open_directory(url: str, host: str, path: str, options: dict[str, str]) -> Directory:
     if host or not path.strip("/"):
         raise BadStore(f"{url!r} names no directory; write dir:///mnt/queue, or dir:queue from the working directory")
+    if SYSTEM == "win32":
+        raise BadStore(
+            "a shared directory needs POSIX calls that Windows has not; use sqlite:///, postgresql: or redis:"
+        )
     return Directory(path, durability=_take_durability(url, options, alone=True))
 
 

@@ -13,7 +13,8 @@ from time import monotonic
 from typing import Final
 
 from ramify.errors import CannotStart
-from ramify.model import Back, Claim, JobId, Line, Outcome, Progress, Value
+from ramify.model import Back, Claim, JobId, Line, Outcome, Progress, Row, Value
+from ramify.system import CAN_FORK
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report, Said
 from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
@@ -22,7 +23,7 @@ from ramify.worker.guard import Guard, end
 from ramify.worker.hand import Doom, Flight, Hand, start
 from ramify.worker.limits import after_death, cancelled, enforce, next_times
 from ramify.worker.pace import Pace
-from ramify.worker.process import CAN_FORK, Death, Orphans, find_left
+from ramify.worker.process import Death, Orphans, find_left
 
 CANCEL_GRACE: Final = 5.0
 """Seconds that a job has to stop after it was cancelled, before its process is killed."""
@@ -43,7 +44,7 @@ class Crew:
     def __init__(
         self, tasks: Tasks, asynchronous: frozenset[str], directory: Path, size: int, fresh: bool, grace: float
     ) -> None:
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[tuple[Row, Outcome]] = []
         self.reports: list[tuple[Claim, Report, bool]] = []
         self.progress: dict[JobId, Progress] = {}
         self.lines: list[Line] = []
@@ -308,4 +309,4 @@ class Crew:
         del self._flights[flight.claim.row.id]
         self._alone.pop(flight.claim.row.id, None)
         release(flight, self._hands)
-        self.outcomes.append(outcome)
+        self.outcomes.append((flight.claim.row, outcome))

@@ -8,8 +8,8 @@ more children kept free for it.
 from collections.abc import Sequence
 from typing import Final
 
+from ramify.system import HAS_PACKETS
 from ramify.worker.hand import Flight, Hand
-from ramify.worker.pipe import HAS_PACKETS
 
 AHEAD: Final = 0.02
 """Seconds of work that a child is given ahead."""
@@ -96,7 +96,7 @@ def _send_alone(flight: Flight, hands: Sequence[Hand]) -> bool:
         return False
     release(flight, hands)
     usable = sorted((hand for hand in alive if not hand.reserved), key=lambda hand: len(hand.flights))
-    need = min(max(1, flight.claim.row.lane.units), len(hands))
+    need = max(1, min(flight.claim.row.lane.units, len(hands)))  # there may be no child just now
     if len(usable) < need:
         return False
     for hand in usable[:need]:

@@ -21,6 +21,7 @@ from ramify.model import (
     ENDED,
     Again,
     Back,
+    Batch,
     Beat,
     Charge,
     Claim,
@@ -47,12 +48,13 @@ from ramify.model import (
 from ramify.stores.gather import gather
 from ramify.stores.move import move
 from ramify.stores.protocol import LOG, SLICE, Store
+from ramify.system import clock
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger
 from ramify.worker.call import Report
 from ramify.worker.decide import decide, decide_loss, end, homes_of
-from ramify.worker.process import clock
 from ramify.worker.trouble import explain
+from ramify.worker.watch import Watch, Watchers
 
 FENCE: Final = 25.0
 """Seconds without a word from the store after which our jobs may be somebody else's."""
@@ -73,8 +75,10 @@ class Desk:
         running: Callable[[], Collection[JobId]],
         ended: Counter[State] | None = None,
         units: int | None = None,
+        watches: Sequence[Watch] = (),
     ) -> None:
         self.store = store
+        self._watchers = Watchers(watches)
         self.ended = ended if ended is not None else Counter()
         self.arranger = Arranger(store, tasks)
         self._running = running
@@ -118,6 +122,7 @@ class Desk:
         self.results.clear()
         self._grown.clear()
         self._needing.clear()
+        self._watchers.forget()
         self._unsure = False
         self.session = ""
 
@@ -142,14 +147,21 @@ class Desk:
         """Accept reports of runs, with whether the job was told to stop."""
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
+            self._watchers.note(claim.row, report.seconds)
             if report.kept:
-                self._kept = True
-                self.ended[done] += not (report.spawned or report.siblings)
+                self._take_kept(claim.row, bool(report.spawned or report.siblings))
             elif report.failure is None and not (report.spawned or report.siblings):
                 row = claim.row
                 append(Ended(row.id, row.attempt, done, Value(report.json, report.spread)))
             else:
                 self._reports.append((claim, report, cancelled))
+
+    def _take_kept(self, row: Row, grown: bool) -> None:
+        """Note a job that its child has ended in a transaction of its own."""
+        self._kept = True
+        self.ended[State.DONE] += not grown
+        outcome: Outcome = Grown(row.id, row.attempt, Batch()) if grown else Ended(row.id, row.attempt, State.DONE)
+        self._watchers.tell([outcome], lambda job: None)
 
     def exchange(self, want: Want) -> bool:
         """Report all there is and claim; return whether the store may have more for us than it gave.
@@ -191,6 +203,8 @@ class Desk:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
         self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
+        refused = reply.refused
+        self._watchers.tell(outcomes, lambda job: refused[job].kind if job in refused else None)
         self.more, self._due = reply.more, None if reply.due_in is None else clock() + reply.due_in
         self.cancels += reply.cancels
         self._take_refusals(reply, outcomes)
@@ -264,6 +278,12 @@ class Desk:
             self.arranger.known.prepare([*(report.spawned or ()), *(report.siblings or ())])
         except (BadTask, BadArguments) as error:
             report.failure, report.spawned, report.siblings = explain(error, "result"), None, None
+
+    def end(self, row: Row, outcome: Outcome) -> None:
+        """Accept what became of a job whose process cannot report it."""
+        if not isinstance(outcome, Back):
+            self._watchers.note(row, 0.0)
+        self.add(outcome)
 
     def add(self, outcome: Outcome) -> None:
         """Accept an outcome; remember until when a job of ours may come back."""

@@ -10,7 +10,6 @@ replaced.
 import os
 import select
 import shutil
-import signal
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,8 +17,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, NoReturn
 
+from ramify import system
 from ramify.worker.pipe import read_groups
-from ramify.worker.process import CAN_FORK, children_of, kill_groups
+from ramify.worker.process import children_of, kill_groups
 
 SILENCE: Final = 26.0
 """Seconds without a sign of life after which the jobs are ended: a moment after the supervisor should have done it."""
@@ -37,22 +37,19 @@ class Guard:
         self.watch: int | None = None
         """A descriptor that can be read once the guard is dead, where there is such a thing."""
         self._next = 0.0
-        if not CAN_FORK:
+        if not system.CAN_FORK:
             return
         reading, self._writing = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _keep_watch(reading, os.fsencode(directory))
+        self.pid = system.fork(lambda supervisor, hear_signals: _keep_watch(reading, os.fsencode(directory)))
         os.close(reading)
-        with suppress(OSError):
-            self.watch = os.pidfd_open(self.pid)
+        self.watch = system.watch(self.pid)
 
     def lives(self) -> bool:
         """Tell whether there still is one, where there can be."""
         if not self.pid:
             return True
         try:
-            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+            return system.wait_for(self.pid, wait=False) is None
         except ChildProcessError:
             return False
 
@@ -76,7 +73,7 @@ class Guard:
         if self.pid:
             os.close(self._writing)
             with suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+                system.wait_for(self.pid, wait=True)
             if self.watch is not None:
                 os.close(self.watch)
             self.pid = 0
@@ -91,11 +88,9 @@ def _keep_watch(reading: int, directory: bytes) -> NoReturn:
     """Read until the supervisor is gone, then kill what is left. Nothing but system calls: this is a forked copy."""
     watched: set[int] = set()
     try:
-        os.setpgid(0, 0)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        os.closerange(0, reading)
-        os.closerange(reading + 1, os.sysconf("SC_OPEN_MAX"))
+        system.lead_session()
+        system.ignore_stops()
+        system.close_all_but(reading)
         heard = monotonic()
         while True:
             left = heard + SILENCE - monotonic()
@@ -126,21 +121,15 @@ def end(pids: Iterable[int]) -> None:
     """Kill these processes, their groups, and all that is under them."""
     found: dict[int, None] = dict.fromkeys(pids)
     for pid in found:  # stopped first, so that nothing is started behind our back
-        _send(pid, signal.SIGSTOP)
+        system.stop(pid)
     left = list(found)
     while left:
         for child in children_of(left.pop()):
             if child not in found:
                 found[child] = None
-                _send(child, signal.SIGSTOP)
+                system.stop(child)
                 left.append(child)
     for pid in reversed(found):  # the leaves first: what has lost its parent may be woken by the kernel
-        with suppress(OSError):
-            if os.getpgid(pid) == pid:
-                os.killpg(pid, signal.SIGKILL)
-        _send(pid, signal.SIGKILL)
-
-
-def _send(pid: int, number: int) -> None:
-    with suppress(OSError):
-        os.kill(pid, number)
+        if system.leads_group(pid):
+            system.kill_group(pid)
+        system.kill(pid)

@@ -16,13 +16,13 @@ from ramify.errors import Lost, StoreDown
 from ramify.lines import Lines
 from ramify.model import Back, Claim, Line, Progress, Want
 from ramify.stores.protocol import Store
+from ramify.system import clock
 from ramify.tasks import Tasks
 from ramify.worker.call import Report, make_call
 from ramify.worker.decide import decide_interrupted
 from ramify.worker.desk import Desk
 from ramify.worker.ending import find_ending
 from ramify.worker.output import listening
-from ramify.worker.process import clock
 from ramify.worker.run import PLAN, Runner
 
 BEAT: Final = 1.0

@@ -24,18 +24,20 @@ from types import FrameType
 from typing import Final
 
 from ramify.deploy import declare_limits
-from ramify.errors import BadTask, Lost, StoreDown
+from ramify.errors import BadTask, CannotStart, Lost, StoreDown
 from ramify.model import Exchange, State, Want
 from ramify.proc import awaits
 from ramify.stores.protocol import Store
+from ramify.system import NAME as SYSTEM
+from ramify.system import STOPS, clock
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.cron import Crontab
 from ramify.worker.desk import Desk
 from ramify.worker.ending import find_ending
 from ramify.worker.manager import NOBODY, Manager
-from ramify.worker.process import clock
 from ramify.worker.run import PLAN
+from ramify.worker.watch import Watch
 
 BEAT: Final = 5.0
 BEAT_PROGRESS: Final = 0.5
@@ -67,11 +69,13 @@ class Worker:
         burst: bool = False,
         units: int | None = None,
         limit: int | None = None,
+        watch: Sequence[Watch] = (),
     ) -> None:
         self._store, self._tasks = store, Tasks(tasks)
         self._children, self._queues = children, tuple(queues)
         self._fresh, self._grace, self._burst = multiprocessing, grace, burst
         self._units, self._host = units, socket.gethostname()
+        self._watches = tuple(watch)
         self._limit = math.inf if limit is None else limit
         self._stops = 0
         self.ended: Counter[State] = Counter()
@@ -89,6 +93,8 @@ class Worker:
         When stopped it claims no more, gives back what has not begun, lets the rest finish for `grace` seconds, then
         kills it and gives it back too. A second signal ends that wait. `manager` is told that we are ready, and live.
         """
+        if SYSTEM == "win32":
+            raise CannotStart("workers do not run on Windows yet; run this one under WSL, or jobs by run_until_empty")
         names = self._tasks.names()
         if self._fresh and "__main__" in self._tasks.modules:
             raise BadTask("a fresh interpreter cannot import the functions of __main__; move them to a module")
@@ -102,7 +108,8 @@ class Worker:
         self._crew = Crew(self._tasks, self._coroutines, directory, self._children, self._fresh, self._grace)
         self._crew.shares_children = self._units is None
         self._crew.ending = find_ending(self._store, self._tasks)
-        self._desk = Desk(self._store, self._queues, self._tasks, self._crew.jobs, self.ended, self._units)
+        about = (self._queues, self._tasks, self._crew.jobs, self.ended, self._units, self._watches)
+        self._desk = Desk(self._store, *about)
         self._declared = False
         try:
             with self._signals():
@@ -184,8 +191,8 @@ class Worker:
                 self._next_beat = 0.0  # how far they came is stored while they are ours
         if crew.outcomes:
             outcomes, crew.outcomes = crew.outcomes, []
-            for outcome in outcomes:
-                desk.add(outcome)
+            for row, outcome in outcomes:
+                desk.end(row, outcome)
 
     def _exchange(self) -> None:
         """Exchange outcomes for claims if there is a reason to, and send out what there is."""
@@ -353,8 +360,7 @@ class Worker:
         def stop(number: int, frame: FrameType | None) -> None:
             self.stop()
 
-        names = [name for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]  # Windows has Ctrl-Break
-        before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, names)}
+        before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, STOPS)}
         assert self._far is not None
         woken = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
         try:

@@ -4,10 +4,11 @@ It is told by datagrams to the socket `$NOTIFY_SOCKET` (sd_notify(3)) that we ar
 """
 
 import os
-import socket
 from contextlib import suppress
 from time import monotonic
 from typing import Final, Self
+
+from ramify import system
 
 EVERY: Final = 1.0
 """Seconds between two signs of life, at least."""
@@ -39,7 +40,7 @@ class Manager:
     def tell(self, *facts: str) -> None:
         """Tell facts as sd_notify(3) writes them; one that nobody hears is lost."""
         if self._address:
-            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            with suppress(OSError), system.local_socket() as sender:
                 sender.setblocking(False)
                 sender.sendto("\n".join(facts).encode(), self._address)
 

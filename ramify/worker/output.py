@@ -9,7 +9,6 @@ any more, because it died, its supervisor finds in the pipes.
 import io
 import logging
 import os
-import select
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Any, Final, TextIO, TypeAlias
 
 from ramify.context import Context, running
 from ramify.lines import TELL_EVERY, Lines, Log
+from ramify.system import after_fork, look_at, set_blocking
 
 PIECE: Final = 65536
 """Bytes that a pipe holds, and that are read at once."""
@@ -101,6 +101,9 @@ class Stream(io.TextIOBase):
 @contextmanager
 def listening() -> Iterator[None]:
     """Let this process keep what jobs print in their own context, for the length of a block; blocks may overlap."""
+    if sys.stdout is None or sys.stderr is None:  # a process that has none, as on Windows
+        yield
+        return
     with _changing:
         if not isinstance(sys.stdout, Stream):
             before = (sys.stdout, sys.stderr)
@@ -119,8 +122,8 @@ def listening() -> Iterator[None]:
             if not out.users:
                 logging.root.removeHandler(out.records)
                 # Somebody may have put something else there meanwhile.
-                if (out, err) == (sys.stdout, sys.stderr):
-                    _replace((out, err), [out.real, err.real])  # type: ignore[union-attr]
+                if (out, err) == (sys.stdout, sys.stderr) and isinstance(err, Stream):
+                    _replace((out, err), [out.real, err.real])
 
 
 _changing: Final = threading.Lock()
@@ -136,13 +139,12 @@ class Piped(Output):
         self._unended: set[str] = set()
         """Streams whose last line has no end yet."""
         self._lock = threading.RLock()
-        looker = select.poll()
-        for end in self._ends:
-            looker.register(end, select.POLLIN)
-        self._look = looker.poll
+        look, wait = look_at(self._ends), look_at(self._ends)
+        assert look is not None and wait is not None  # or there would be no pipes
+        self._look, self._wait = look, wait
         self._saved, self._streams = self._redirect(pipes)
         self._flush_out, self._flush_err = (stream.real.flush for stream in self._streams)
-        os.register_at_fork(after_in_child=self._leave)
+        after_fork(self._leave)
         threading.Thread(target=self._serve, name="output", daemon=True).start()
 
     def begin(self, job: Context) -> None:
@@ -169,7 +171,7 @@ class Piped(Output):
         """Let both streams, of Python and of the system, lead into the pipes; return where they led, and the new."""
         before, saved, streams = (sys.stdout, sys.stderr), {}, []
         for (name, number), old, (_, end) in zip(NUMBERS.items(), before, pipes, strict=True):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):  # it is closed, or there is none
                 old.flush()
             try:
                 saved[name] = os.dup(number)
@@ -188,12 +190,9 @@ class Piped(Output):
 
     def _serve(self) -> None:
         """Read what comes, for as long as the process lives."""
-        waiter = select.poll()
-        for end in self._ends:
-            waiter.register(end, select.POLLIN)
         waits = False
         while True:
-            waiter.poll(1000 * TELL_EVERY if waits else None)
+            self._wait(1000 * TELL_EVERY if waits else None)
             full, waits = self._take()
             if not full:
                 time.sleep(GATHER)
@@ -224,7 +223,8 @@ def _open(number: int) -> TextIO:
 def _replace(old: Sequence[Any], new: Sequence[Any]) -> None:
     """Put new streams in the place of the old ones, for those who log there too."""
     sys.stdout, sys.stderr = new
-    loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    known = list(logging.root.manager.loggerDict.values())
+    loggers = [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         if isinstance(handler, logging.StreamHandler) and handler.stream in old:
             handler.setStream(new[list(old).index(handler.stream)])
@@ -253,9 +253,9 @@ def _add(handler: logging.Handler) -> logging.Handler:
 
 def make_pipes() -> Pipes:
     """Return pipes for a child's output, none where it cannot be caught."""
-    pipes = [os.pipe(), os.pipe()] if hasattr(select, "poll") else []
+    pipes = [os.pipe(), os.pipe()] if look_at(()) else []
     for end, _ in pipes:
-        os.set_blocking(end, False)
+        set_blocking(end, False)
     return pipes
 
 

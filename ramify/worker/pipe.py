@@ -7,7 +7,6 @@ to do or every few milliseconds, so the supervisor is not woken for each. What r
 cancelled, stands in shared memory.
 """
 
-import fcntl
 import mmap
 import os
 import select
@@ -22,11 +21,9 @@ from typing import Final
 import msgspec
 
 from ramify.lines import Lines
+from ramify.system import AT_ONCE, HAS_PACKETS, grow_pipe, set_blocking, socket_pair
 from ramify.worker.call import Call, Message, decode_call, decode_message, encode_call, message_encoder
 from ramify.worker.output import make_pipes, read_lines
-
-HAS_PACKETS: Final = hasattr(socket, "SOCK_SEQPACKET") and hasattr(fcntl, "F_SETPIPE_SZ")
-"""Without them one job at a time travels to a child."""
 
 MAX_MESSAGE: Final = 100_000
 MAX_REPORT: Final = 1 << 28
@@ -111,16 +108,12 @@ class SupervisorEnd:
     """What the supervisor holds of the line."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        kind = socket.SOCK_SEQPACKET if HAS_PACKETS else socket.SOCK_DGRAM
-        self._sending, self.inbox = socket.socketpair(socket.AF_UNIX, kind)
+        self._sending, self.inbox = socket_pair()
         self._sending.setblocking(False)
         self._sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._reading, self.outbox = os.pipe()
-        os.set_blocking(self._reading, False)
-        if HAS_PACKETS:
-            # Refused if this user's pipes take too much already; a smaller one is only slower.
-            with suppress(PermissionError):
-                fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, _PIPE)
+        set_blocking(self._reading, False)
+        grow_pipe(self._reading, _PIPE)
         self.output = make_pipes()
         self._directory, self.board_path = directory, directory / f"board-{name}"
         self.board = Board(self.board_path)
@@ -166,7 +159,7 @@ class SupervisorEnd:
         calls: list[Call] = []
         while True:
             try:
-                message = self.inbox.recv(MAX_MESSAGE + 1, socket.MSG_DONTWAIT)
+                message = self.inbox.recv(MAX_MESSAGE + 1, AT_ONCE)
             except (BlockingIOError, ConnectionError):
                 return calls
             if not message:
@@ -222,12 +215,12 @@ class ChildEnd:
         self._buffer = bytearray(4096)
         self._rung = 0.0
         self._waiting = False
-        os.set_blocking(outbox, False)
+        set_blocking(outbox, False)
 
     def receive(self) -> Call | None:
         """Return the next call, waiting for it; None when the supervisor is gone."""
         try:
-            message = self._inbox.recv(MAX_MESSAGE + 1, socket.MSG_DONTWAIT)
+            message = self._inbox.recv(MAX_MESSAGE + 1, AT_ONCE)
         except BlockingIOError:
             # From here on another thread's reports ring by themselves; the ring is for those it made before.
             self._waiting = True
@@ -255,7 +248,7 @@ class ChildEnd:
         """Wake the supervisor."""
         # It fails if the supervisor has enough rings to hear already.
         with suppress(OSError):
-            self._inbox.send(b"!", socket.MSG_DONTWAIT)
+            self._inbox.send(b"!", AT_ONCE)
 
     def _write(self, text: bytearray) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Everything a worker asks of the operating system about processes; the POSIX-only and Linux-only calls stand here.
+"""The processes of a worker: how a child is started, ended and found again.
 
 A child leads a session and process group of its own, so that what its jobs started can be ended with it. When its
 supervisor dies the kernel stops it, and the guard kills it with all that is under it. Were it in the supervisor's
@@ -6,27 +6,19 @@ session, the kernel would also hang up on it: it sends SIGHUP to a stopped group
 of its session, and a child that died of that would leave what is under it to nobody.
 """
 
-import ctypes
 import gc
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
-_PR_SET_CHILD_SUBREAPER: Final = 36
-_LINUX: Final = sys.platform == "linux"
-CAN_FORK: Final = _LINUX
-"""macOS frameworks and Windows do not survive a fork."""
+from ramify import system
 
 CHILD: Final = "import sys; from ramify.worker.child import main; main(sys.argv[1:])"
 SECRETS: Final = ("RAMIFY_URL",)
@@ -54,35 +46,25 @@ class Process:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.watch: int | None = None
+        self.watch = system.watch(pid)
         self._death: Death | None = None
-        if hasattr(os, "pidfd_open"):
-            with suppress(OSError):
-                self.watch = os.pidfd_open(pid)
 
     def kill(self) -> None:
         """Kill the process and whatever else is in its group."""
-        for kill in (os.killpg, os.kill):
-            with suppress(ProcessLookupError, PermissionError):
-                kill(self.pid, signal.SIGKILL)
+        system.kill_group(self.pid)
+        system.kill(self.pid)
 
     def reap(self, wait: bool = False) -> Death | None:
         """Return how the process ended, None while it lives. Call `kill` first if you `wait`."""
         if self._death is None:
             try:
-                pid, status, usage = os.wait4(self.pid, 0 if wait else os.WNOHANG)
+                ended = system.wait_for(self.pid, wait)
             except ChildProcessError:  # somebody else reaped it
-                self._death = Death(-1, 0, 0)
-            else:
-                if pid == 0:
-                    return None
-                code = os.waitstatus_to_exitcode(status)
-                # Linux counts in KiB, macOS in bytes.
-                peak = usage.ru_maxrss // (1024 if _LINUX else 1024 * 1024)
-                self._death = Death(max(code, 0), max(-code, 0), peak)
-            # Its group may outlive it.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+                ended = (-1, 0, 0)
+            if ended is None:
+                return None
+            self._death = Death(*ended)
+            system.kill_group(self.pid)  # its group may outlive it
         return self._death
 
     def close(self) -> None:
@@ -95,8 +77,7 @@ class Process:
 def kill_groups(groups: Collection[int]) -> None:
     """Kill these process groups, as far as they are left."""
     for group in groups:
-        with suppress(OSError):
-            os.killpg(group, signal.SIGKILL)
+        system.kill_group(group)
 
 
 def fork(run: Callable[[], None], keep: Collection[int]) -> Process:
@@ -104,25 +85,20 @@ def fork(run: Callable[[], None], keep: Collection[int]) -> Process:
     gc.freeze()  # the collector of the child leaves alone what the parent made, so those pages stay shared
     sys.stdout.flush()
     sys.stderr.flush()
-    supervisor = os.getpid()
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    pid = os.fork()
-    if pid == 0:
-        _be_child(run, keep, supervisor, blocked)
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    pid = system.fork(lambda supervisor, hear_signals: _be_child(run, keep, supervisor, hear_signals))
     gc.unfreeze()
     return Process(pid)
 
 
 def _be_child(
-    run: Callable[[], None], keep: Collection[int], supervisor: int, mask: Collection[signal.Signals | int]
+    run: Callable[[], None], keep: Collection[int], supervisor: int, hear_signals: Callable[[], None]
 ) -> NoReturn:
     status = 1
     try:
-        _close_inherited(keep)
+        system.close_files(keep)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         settle_in(supervisor)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        hear_signals()
         run()
         status = 0
     except BaseException:  # noqa: BLE001 -- nothing may climb into the supervisor's frames, of which this is a copy
@@ -155,46 +131,23 @@ def start_apart(
     command: Sequence[str], directory: str | os.PathLike[str], environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start a process which a Ctrl-C for this one does not reach; what it says comes out of its `stdout`."""
-    if sys.platform == "win32":
-        return subprocess.Popen(
-            command,
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
-        )
-    return subprocess.Popen(
-        command,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        process_group=0,
+    return system.start_group(
+        command, directory, environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
 def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
     """Send what makes a worker stop: SIGTERM, or Ctrl-Break on Windows."""
-    number = signal.SIGTERM
-    if sys.platform == "win32":
-        number = signal.CTRL_BREAK_EVENT
     with suppress(OSError):
-        process.send_signal(number)
+        process.send_signal(system.STOP)
 
 
 def settle_in(supervisor: int) -> None:
     """Make this process a child as it should be: own session, dies with its supervisor, leaves signals to it."""
-    with suppress(OSError):  # a spawned one has it already
-        os.setsid()
-    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
-    _prctl(_PR_SET_NAME, _name(supervisor))
-    if _LINUX:
-        # A child that has been woken does not push aside the supervisor, which is about to send it more.
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    system.lead_session()
+    system.die_with_parent()
+    system.call_process(_name(supervisor))
+    system.step_back()  # not to push aside the supervisor, which is about to send it more
     if os.getppid() != supervisor:  # it died before the line above
         os._exit(1)
     signal.set_wakeup_fd(-1)
@@ -210,7 +163,7 @@ def leave_to_guard() -> None:
     What is under a dead process cannot be found any more, and would live on. Called before the first job, when there is
     nothing yet: by then the guard knows of this process.
     """
-    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP", 0))
+    system.die_with_parent(stopped=True)
 
 
 def _name(supervisor: int) -> bytes:
@@ -224,7 +177,7 @@ def find_left() -> list[int]:
         pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
         return []
-    about = {pid: _read_status(pid) for pid in pids} if _LINUX else {}
+    about = {pid: _read_status(pid) for pid in pids}
     return [
         pid
         for pid, (name, state, parent) in about.items()
@@ -256,7 +209,7 @@ class Orphans:
         self._before: set[int] = set()
         self._adopts = threading.current_thread() is threading.main_thread()
         if self._adopts:
-            _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+            system.adopt_orphans(True)
             self._before = set(_children())
 
     def find(self, known: Collection[int]) -> set[int]:
@@ -266,7 +219,7 @@ class Orphans:
             if pid in known or pid in self._before:
                 continue
             with suppress(OSError):
-                if os.getpgid(pid) != os.getpgrp() and os.waitpid(pid, os.WNOHANG)[0] == 0:
+                if not system.is_of_our_group(pid) and system.wait_for(pid, wait=False) is None:
                     found.add(pid)
         return found
 
@@ -276,14 +229,14 @@ class Orphans:
         while found := self.find(known) - seen:
             seen |= found
             for pid in found:
+                system.kill(pid)
                 with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
+                    system.wait_for(pid, wait=True)
 
     def close(self) -> None:
         """Adopt no more."""
         if self._adopts:
-            _prctl(_PR_SET_CHILD_SUBREAPER, 0)
+            system.adopt_orphans(False)
 
 
 def _children() -> list[int]:
@@ -309,35 +262,6 @@ def _read_children(path: str) -> list[int]:
 
 def tie_to(parent: int) -> None:
     """Let the kernel kill this process when its parent, of this pid, dies."""
-    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 0))
+    system.die_with_parent()
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
-
-
-def clock() -> float:
-    """Return seconds that also pass while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.monotonic()
-
-
-def _prctl(option: int, value: int | bytes) -> None:
-    if _LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-
-
-def _close_inherited(keep: Collection[int]) -> None:
-    """Close the store's files and sockets, and the ends of other children.
-
-    What can only be written (the log files of the user's modules), and devices, stay.
-    """
-    import fcntl
-
-    for name in os.listdir("/proc/self/fd"):
-        number = int(name)
-        if number <= 2 or number in keep:
-            continue
-        with suppress(OSError):
-            mode = os.fstat(number).st_mode
-            writes = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
-            if stat.S_ISCHR(mode) or (writes and stat.S_ISREG(mode)):
-                continue
-            os.close(number)

@@ -28,6 +28,8 @@ def test_each_setting_is_shown_with_where_it_came_from(
         ["burst", "false", "default"],
         ["units", "any", "default"],
         ["limit", "any", "default"],
+        ["watch", "none", "default"],
+        ["log", "text", "default"],
         ["workers", "auto", "default"],
         ["project", "none", "default"],
     ]

@@ -86,7 +86,7 @@ def test_r4_02_where_there_is_no_fork_jobs_are_spawned() -> None:
     """Only Linux forks; elsewhere a worker starts fresh interpreters by itself."""
     import sys
 
-    from ramify.worker.process import CAN_FORK
+    from ramify.system import CAN_FORK
 
     assert (sys.platform == "linux") == CAN_FORK
 

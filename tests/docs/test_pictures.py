@@ -71,6 +71,7 @@ def draw_command(folder: Path, *arguments: str) -> list[Text]:
     assert terminal.exitstatus == 0, terminal.before
     store.close()
     text = terminal.before.replace("\r\n", "\n").replace(str(folder.resolve()), "/srv/film").rstrip()
+    text = re.sub(r"oldest ready: .*", "oldest ready: audio 2 min, default 5 min", text)
     return Text.from_ansi(re.sub(r"(sqlite: )[\d.]+", r"\g<1>3.50.0", text)).split()
 
 

@@ -46,6 +46,8 @@ def test_each_setting_comes_from_the_first_place_that_has_it(here: Path) -> None
         "multiprocessing": (False, "default"),
         "units": (None, "default"),
         "limit": (None, "default"),
+        "watch": ((), "default"),
+        "log": ("text", "default"),
         "burst": (True, "ramify.toml, line 5"),
         "workers": (None, "default"),
         "project": ({}, "default"),

@@ -11,8 +11,9 @@ import pytest
 
 from ramify.errors import Lost
 from ramify.model import Ended, Session, State, Verb, Want, Which
-from ramify.stores.lifelines import Lifelines, boot_clock, boot_id
+from ramify.stores.lifelines import Lifelines, boot_id
 from ramify.stores.protocol import LEASE
+from ramify.system import clock
 from tests.sqlite.kit import VALUE, Process, done, needs_processes, open_fast, opened, planned, session, work
 from tests.stores.kit import Clock, leaf, tree
 
@@ -285,7 +286,7 @@ def test_sessions_of_another_boot_are_dead(path: Path) -> None:
 
 def test_clocks_of_sessions() -> None:
     """Leases are counted by the host's own clock since it started, which nobody can set, and boots have names."""
-    assert boot_clock() <= boot_clock()
+    assert clock() <= clock()
     assert boot_id() == boot_id()
 
 

@@ -113,3 +113,15 @@ def test_a_child_without_a_job_dies_with_its_supervisor(shared: Place) -> None:
         process.wait()
 
         until(lambda: not any(map(is_alive, children)), 2)  # noqa: B023
+
+
+def test_a_child_leads_a_session_of_its_own(shared: Place) -> None:
+    """Or the kernel would hang up on it while it is being stopped, and leave to nobody what it had started."""
+    process = start_process(shared.url)
+    until(lambda: len(children_of(process.pid)) == 3)
+    *_, first, second = children_of(process.pid)  # the guard comes first
+
+    until(lambda: os.getsid(first) == first and os.getsid(second) == second)
+
+    process.terminate()
+    assert process.wait(20) == 0

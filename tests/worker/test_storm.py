@@ -35,6 +35,7 @@ KILLS = int(os.environ.get("STORM_KILLS", "10"))
 STORE = int(os.environ.get("STORM_STORE", "4"))
 """How often the store is struck, where all else is 96."""
 SEED = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 30))
+NO_STORE = 2
 BACK = 90.0
 """Seconds after the last kill in which all must be done."""
 
@@ -233,6 +234,12 @@ class Crowd:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
+    def replace_unborn(self) -> None:
+        """Start anew those that found no store as they began: they end, and say so."""
+        for place, worker in enumerate(self.workers):
+            if worker.poll() == NO_STORE:
+                self.workers[place] = self._start()
+
     def all_alive(self) -> bool:
         """Tell whether no worker has ended by itself."""
         return all(worker.poll() is None for worker in self.workers)
@@ -281,6 +288,7 @@ def test_t1_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, ground: Ground)
         looks = kills = 0
         try:
             while kills < KILLS and any(tree.state not in ENDED for tree in trees):
+                crowd.replace_unborn()
                 kills += crowd.strike(rng)
                 if doomed and rng.random() < 0.2:
                     rng.choice(doomed).cancel()
@@ -289,6 +297,7 @@ def test_t1_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, ground: Ground)
                     assert find_violations(app.store.snapshot()) == []
                 app.store.wait(None, rng.uniform(0.05, 0.3))
             last = time.monotonic()
+            crowd.replace_unborn()
             app.wait([*trees, *poison, *doomed], timeout=BACK)
             print(f"all was done {time.monotonic() - last:.1f} s after the last kill")
             innocent = retry_what_we_killed_thrice(app, trees)

@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 from ramify.compat.cgkit.errors import JobQueueError
 from ramify.compat.cgkit.proc import JobProc
 from ramify.errors import BadTask
+from ramify.system import NAME as SYSTEM
+from ramify.system import user
 
 ALLOWED: Final = "RAMIFY_PROCS"
 """The variable that names queue directories whose procedures may run though others may write there."""
@@ -77,11 +79,11 @@ class Place:
 
     def _refuse_foreign(self, *paths: str) -> None:
         """Data is never code: what others may have written into the directory does not run."""
-        if not hasattr(os, "getuid") or self.location in os.environ.get(ALLOWED, "").split(os.pathsep):
+        if SYSTEM == "win32" or self.location in os.environ.get(ALLOWED, "").split(os.pathsep):
             return
         for path in paths:
             stat = os.stat(path)
-            if stat.st_uid not in (0, os.getuid()) or stat.st_mode & 0o002:
+            if stat.st_uid not in (0, user()) or stat.st_mode & 0o002:
                 raise BadTask(
                     f"{path} belongs to somebody else or may be written by anybody, so it is not run; "
                     f"if you trust it, name the queue: {ALLOWED}={self.location}"

@@ -14,10 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY
-_MAKE: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL
-_CHANGE: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+from ramify.system import CLOSE_ON_EXEC, FOLDER, NO_FOLLOW, NO_WAIT, write_at
+
+_READ: Final = os.O_RDONLY | CLOSE_ON_EXEC | NO_FOLLOW | NO_WAIT
+_FOLDER: Final = os.O_RDONLY | CLOSE_ON_EXEC | NO_FOLLOW | FOLDER
+_MAKE: Final = os.O_WRONLY | CLOSE_ON_EXEC | NO_FOLLOW | os.O_CREAT | os.O_EXCL
+_CHANGE: Final = os.O_WRONLY | CLOSE_ON_EXEC | NO_FOLLOW | NO_WAIT
 
 
 class Disk:
@@ -25,7 +27,7 @@ class Disk:
 
     def __init__(self, path: Path, durable: bool = True) -> None:
         self.path, self._durable = path, durable
-        self._root = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        self._root = os.open(path, os.O_RDONLY | CLOSE_ON_EXEC | FOLDER)
         self._kept: dict[str, int] = {}
         """The directories in it, which stay as long as the queue does."""
 
@@ -113,7 +115,7 @@ class Disk:
             file = os.open(last, _CHANGE, dir_fd=folder)
         try:
             if stat.S_ISREG(os.fstat(file).st_mode):
-                os.pwrite(file, text, 0)
+                write_at(file, text, 0)
         finally:
             os.close(file)
 

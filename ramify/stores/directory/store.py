@@ -27,10 +27,10 @@ from ramify.stores.directory.sessions import Sessions
 from ramify.stores.directory.strays import find_strays
 from ramify.stores.directory.wake import Watch
 from ramify.stores.engine import Engine
-from ramify.stores.lifelines import boot_clock
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite.store import Sqlite
 from ramify.stores.tables import Tables
+from ramify.system import clock
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Directory(Sqlite):
         *,
         durability: str = "full",
         clock: Callable[[], float] | None = None,
-        lease_clock: Callable[[], float] = boot_clock,
+        lease_clock: Callable[[], float] = clock,
         slice: int = SLICE,
         disk: type[Disk] = Disk,
     ) -> None:

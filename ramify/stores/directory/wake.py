@@ -16,6 +16,7 @@ from typing import Any, Final
 from ramify.stores.directory.disk import Disk
 from ramify.stores.directory.journal import Journal, folder_of
 from ramify.stores.wake import Bell
+from ramify.system import CLOSE_ON_EXEC, NO_WAIT
 
 SHORTEST: Final = 0.02
 LONGEST: Final = 0.25
@@ -65,7 +66,7 @@ class Watch:
             number, watched = self._notes.get(thread, (-1, ""))
             if number < 0:
                 self._forget(self._notes.keys() - {one.ident for one in threading.enumerate()})
-                number = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+                number = self._libc.inotify_init1(NO_WAIT | CLOSE_ON_EXEC)
                 if number < 0:  # too many of them; the look now and then is enough
                     return []
                 self._add(number, "inbox")

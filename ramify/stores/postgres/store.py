@@ -325,7 +325,7 @@ class Postgres(Engine):
         return self._look(read, whole=True)
 
     def examine(self) -> Findings:
-        return self._look(lambda connection: examine(connection, self._sql, self.schema))
+        return self._look(lambda connection: examine(connection, self._sql, self.schema), whole=True)
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         ready, ended = self._channels

@@ -15,6 +15,7 @@ from ramify.model import (
     Batch,
     Edge,
     Exchange,
+    Findings,
     Info,
     JobId,
     Line,
@@ -31,10 +32,11 @@ from ramify.model import (
     Work,
 )
 from ramify.stores.protocol import SLICE
+from ramify.stores.redis.examine import SORTED, compare
 from ramify.stores.redis.insert import alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
-from ramify.stores.redis.records import edge_key, read_edge, read_limit, read_result
+from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result
 from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
 from ramify.stores.redis.server import pairs
 from ramify.stores.redis.steps import Steps, flat, in_slices
@@ -216,6 +218,20 @@ class Redis(Steps):
                 limits=opened.limits(),
                 results=dict(sorted(results.items())),
             )
+
+    def examine(self) -> Findings:
+        with self._write(durable=False) as opened:
+            assert isinstance(opened, RedisTables)
+            records = {id.decode(): decode_record(text) for id, text in self._scan("job")}
+            keys = [*SORTED, *(f"ready:{number}" for number in self._lanes)]
+            found = self._ask([["ZRANGE", key, 0, -1, "WITHSCORES"] for key in keys])
+            there = {
+                (key, member.decode()): float(score)
+                for key, flat in zip(keys, found, strict=True)
+                for member, score in pairs(flat)
+            }
+            counted = {field.decode(): int(n) for field, n in self._scan("count")}
+        return Findings(wrong=list(compare(records, there, counted)))
 
     def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the fields of one of our hashes, a page at a time."""

@@ -11,16 +11,11 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
+from ramify import system
 from ramify.errors import BadStore, NewerSchema, RamifyError, StoreDown, StoreFull
 from ramify.stores.sqlite.statements import MIGRATIONS
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # Windows: only the busy timeout queues writers there
-    fcntl = None
 
 APPLICATION_ID: Final = 0x72616D69
 """What `PRAGMA application_id` holds in a file of ours: "rami" in ASCII."""
@@ -72,10 +67,8 @@ class File:
         self._migrate()
 
     def _open_queue(self) -> int | None:
-        if fcntl is None:
-            return None
         self.sidecar.mkdir(mode=0o700, exist_ok=True)
-        return os.open(self.sidecar, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return system.open_folder(self.sidecar)  # without one, only the busy timeout queues writers
 
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
@@ -153,11 +146,11 @@ class File:
 
     def _take_turn(self) -> None:
         if self._queue is not None:
-            fcntl.flock(self._queue, fcntl.LOCK_EX)
+            system.take_turn(self._queue)
 
     def _pass_turn(self) -> None:
         if self._queue is not None:
-            fcntl.flock(self._queue, fcntl.LOCK_UN)
+            system.pass_turn(self._queue)
 
     def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:

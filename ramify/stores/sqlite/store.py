@@ -12,7 +12,7 @@ from ramify.declared import Declaration
 from ramify.model import Edge, Findings, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
 from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
-from ramify.stores.lifelines import Lifelines, boot_clock
+from ramify.stores.lifelines import Lifelines
 from ramify.stores.protocol import SLICE
 from ramify.stores.sqlite.examine import examine
 from ramify.stores.sqlite.file import File
@@ -21,6 +21,7 @@ from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.tables import FIRST, SqliteTables
 from ramify.stores.sqlite.wake import WATCHER, WORKER, Bells
 from ramify.stores.tables import Tables
+from ramify.system import clock
 
 
 class Sqlite(Engine):
@@ -36,7 +37,7 @@ class Sqlite(Engine):
         *,
         durability: str = "full",
         clock: Callable[[], float] = time.time,
-        lease_clock: Callable[[], float] = boot_clock,
+        lease_clock: Callable[[], float] = clock,
         slice: int = SLICE,
         factory: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:

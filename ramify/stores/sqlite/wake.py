@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait as wait_for_any
 from typing import Any
 
+from ramify import system
 from ramify.stores.lifelines import private_folder
 
 WORKER, WATCHER = "w", "c"
@@ -69,7 +70,7 @@ class Bells:
     def bind(self, kind: str) -> socket.socket | None:
         """Return this thread's socket for this kind; from now on it is rung. None where polls must do."""
         key = (threading.get_ident(), kind)
-        if key not in self._own and hasattr(socket, "AF_UNIX"):
+        if key not in self._own and system.HAS_UNIX_SOCKETS:
             with self._lock, contextlib.suppress(OSError):
                 self._forget({key for key in self._own if key[0] not in {t.ident for t in threading.enumerate()}})
                 self._own[key] = self._make(kind)
@@ -121,7 +122,7 @@ class Bells:
 
 
 def _open_socket() -> socket.socket:
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    opened = system.local_socket()
     opened.setblocking(False)
     return opened
 
@@ -131,5 +132,5 @@ def _make_private(folder: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     about = os.lstat(folder)
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+    if not stat.S_ISDIR(about.st_mode) or not system.is_ours(about):
         raise PermissionError(f"{folder} is not ours alone")

@@ -44,6 +44,10 @@ WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = r.job) LIMIT ?
 SELECT job, 'it has the mark ' || mark || ', but is not stored' FROM mark m
 WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = m.job) LIMIT ?
 
+--: ticks
+SELECT min(job), 'its tick ' || mark || ' has ' || count(*) || ' jobs' FROM mark
+WHERE mark GLOB 'cron/*' GROUP BY mark HAVING count(*) > 1 LIMIT ?
+
 --: requests of nobody
 SELECT job, 'it answers the request ' || request || ', but is not stored' FROM request r
 WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = r.job) LIMIT ?

@@ -1,0 +1,410 @@
+"""Every call that only some operating systems have stands here, with what stands for it elsewhere.
+
+POSIX has it all but for a few calls of Linux alone. Windows has locks, time and a way to ask a process to stop; nothing
+can be forked there. A module that is missing is met like a system that has none: without `fcntl` there are no locks.
+Nothing here knows a job or a store.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+NAME: Final[str] = sys.platform
+CAN_FORK: Final = sys.platform == "linux" and hasattr(os, "fork")
+"""macOS frameworks and Windows do not survive a fork."""
+
+HAS_UNIX_SOCKETS: Final = hasattr(socket, "AF_UNIX")
+HAS_PACKETS: Final = sys.platform == "linux"
+"""Whether several messages may wait in a socket, each of which can be taken out whole by either side."""
+
+STOP: Final[int] = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
+"""What is sent to a worker that is to stop."""
+
+STOPS: Final = tuple(name for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name))
+"""What asks a worker to stop; Windows has Ctrl-Break, and no way to send the first."""
+
+CLOSE_ON_EXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
+NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
+FOLDER: Final[int] = getattr(os, "O_DIRECTORY", 0)
+AT_ONCE: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
+_GROUP_FLAG: Final[int] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+_GROUP: Final = None if _GROUP_FLAG else 0
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def die_with_parent(stopped: bool = False) -> None:
+    """Let the kernel kill this process when its parent dies, or only stop it, where the kernel does such things."""
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGSTOP" if stopped else "SIGKILL", 0))
+
+
+def call_process(name: bytes) -> None:
+    """Give this process a name of at most 15 letters that `ps` and `top` show."""
+    _prctl(_PR_SET_NAME, name)
+
+
+def adopt_orphans(adopts: bool) -> None:
+    """Become the parent of those under this process that lose theirs, or no longer."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(adopts))
+
+
+def step_back() -> None:
+    """Let this process not push aside the one that wakes it."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def watch(pid: int) -> int | None:
+    """Return a descriptor that can be read once the process is dead, None where there is no such thing."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            return os.pidfd_open(pid)
+    return None
+
+
+def clock() -> float:
+    """Return seconds that also pass while the machine sleeps, where it tells; the same in all processes."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:  # a checker for one system reads only one of them
+        return time.monotonic()
+
+
+def start_group(
+    command: str | Sequence[str],
+    directory: str | os.PathLike[str] | None,
+    environment: Mapping[str, str] | None,
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+) -> subprocess.Popen[bytes]:
+    """Start a program, a text by the shell, as the first of a group: a Ctrl-C for this process does not reach it."""
+    return subprocess.Popen(
+        command,
+        shell=isinstance(command, str),
+        cwd=directory,
+        env=environment,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        creationflags=_GROUP_FLAG,
+        process_group=_GROUP,
+    )
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    CAN_LOCK = True
+
+    def user() -> int:
+        """Return the number of this user; Windows has none."""
+        return 0
+
+    def is_ours(about: os.stat_result) -> bool:
+        """Tell whether only this user can write there: on Windows what is in a user's folders is his."""
+        return True
+
+    def lock(descriptor: int, wait: bool = True) -> bool:
+        """Take the lock on a file until it is closed or the process ends; return False if another process has it."""
+        while True:
+            with suppress(OSError):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                return True
+            if not wait:
+                return False
+            time.sleep(0.01)
+
+    def open_folder(path: os.PathLike[str]) -> int | None:
+        """Open a folder to queue on it; None where that cannot be done."""
+        return None
+
+    def take_turn(descriptor: int) -> None:
+        """Wait for the turn of those who queue."""
+
+    def pass_turn(descriptor: int) -> None:
+        """Let the next one have his turn."""
+
+    def has_open(path: os.PathLike[str]) -> bool:
+        """Tell whether this process has the file open, which would lose its locks by closing it once more."""
+        return False  # locks belong to a handle here
+
+    def kill(pid: int) -> None:
+        """Kill a process, if it is there."""
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)  # ends it at once
+
+    def stop(pid: int) -> None:
+        """Let a process do nothing more; Windows has no call for it."""
+
+    def kill_group(group: int, gently: bool = False) -> None:
+        """Kill a process and all of its group, as far as they are there; `gently` asks them to stop."""
+        with suppress(OSError):
+            os.kill(group, signal.CTRL_BREAK_EVENT if gently else signal.SIGTERM)
+
+    def leads_group(pid: int) -> bool:
+        """Tell whether the process leads a group of its own."""
+        return False
+
+    def is_of_our_group(pid: int) -> bool:
+        """Tell whether the process is of this one's group."""
+        return True
+
+    def lead_session() -> None:
+        """Make this process the first of a session and group of its own."""
+
+    def fork(run: Callable[[int, Callable[[], None]], None]) -> int:
+        """Start a copy of this process that calls `run` with this one's pid, and return its own."""
+        raise NotImplementedError("nothing can be forked on Windows")
+
+    def wait_for(pid: int, wait: bool) -> tuple[int, int, int] | None:
+        """Return exit status, signal and peak of memory in MB of a child that is dead; None while it lives."""
+        raise NotImplementedError("Windows ends processes by their handles")
+
+    def grow_pipe(descriptor: int, size: int) -> None:
+        """Let a pipe hold so much, if this user may."""
+
+    def close_files(keep: Collection[int]) -> None:
+        """Close all files from 3 on but these, devices, and what can only be written."""
+
+    def close_all_but(descriptor: int) -> None:
+        """Close all files but one."""
+
+    def set_blocking(descriptor: int, blocks: bool) -> None:
+        """Let reads and writes of a pipe wait, or not."""
+
+    def look_at(descriptors: Collection[int]) -> Callable[[float | None], object] | None:
+        """Return what tells, after so many milliseconds at most, whether one of these pipes can be read; None where
+        pipes cannot be asked.
+        """
+        return None
+
+    def after_fork(run: Callable[[], None]) -> None:
+        """Let a process that is forked from this one begin with that."""
+
+    def write_at(descriptor: int, text: bytes, place: int) -> int:
+        """Write into a file at a place, and return how much."""
+        os.lseek(descriptor, place, os.SEEK_SET)
+        return os.write(descriptor, text)
+
+    def local_socket(packets: bool = True) -> socket.socket:
+        """Return a socket that is a file of this host, for datagrams or for a stream."""
+        raise OSError("Python knows no sockets in files on Windows")
+
+    def socket_pair() -> tuple[socket.socket, socket.socket]:
+        """Return two ends of a line that keeps messages apart."""
+        raise OSError("Windows has no such line")
+
+    def ignore_stops() -> None:
+        """Leave the signals that stop to others."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+else:
+    from types import ModuleType
+
+    fcntl: ModuleType | None
+    try:
+        import fcntl
+    except ImportError:
+        fcntl = None
+    CAN_LOCK = fcntl is not None
+    _HAS_USAGE: bool
+    try:
+        import resource as _resource
+    except ImportError:
+        _HAS_USAGE = False
+    else:
+        _HAS_USAGE = hasattr(_resource, "struct_rusage")
+
+    def user() -> int:
+        """Return the number of this user."""
+        return os.getuid()
+
+    def is_ours(about: os.stat_result) -> bool:
+        """Tell whether only this user can write there."""
+        return about.st_uid == os.getuid() and not about.st_mode & 0o022
+
+    def lock(descriptor: int, wait: bool = True) -> bool:
+        """Take the lock on a file until it is closed or the process ends; return False if another process has it.
+
+        A POSIX lock and not `flock`: a forked child would keep a `flock` alive. Closing any descriptor of a file drops
+        the locks that the process has on it.
+        """
+        if fcntl is None:
+            return wait
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            if wait:
+                raise
+            return False
+        return True
+
+    def open_folder(path: os.PathLike[str]) -> int | None:
+        """Open a folder to queue on it; None where that cannot be done."""
+        return None if fcntl is None else os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def take_turn(descriptor: int) -> None:
+        """Wait for the turn of those who queue."""
+        assert fcntl is not None
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def pass_turn(descriptor: int) -> None:
+        """Let the next one have his turn."""
+        assert fcntl is not None
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def has_open(path: os.PathLike[str]) -> bool:
+        """Tell whether this process has the file open, which would lose its locks by closing it once more."""
+        for descriptor in os.listdir("/dev/fd"):
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(int(descriptor)), os.stat(path)):
+                    return True
+        return False
+
+    def kill(pid: int) -> None:
+        """Kill a process, if it is there."""
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(pid: int) -> None:
+        """Let a process do nothing more."""
+        with suppress(OSError):
+            os.kill(pid, signal.SIGSTOP)
+
+    def kill_group(group: int, gently: bool = False) -> None:
+        """Kill a process and all of its group, as far as they are there; `gently` asks them to stop."""
+        with suppress(OSError):
+            os.killpg(group, signal.SIGTERM if gently else signal.SIGKILL)
+
+    def leads_group(pid: int) -> bool:
+        """Tell whether the process leads a group of its own."""
+        with suppress(OSError):
+            return os.getpgid(pid) == pid
+        return False
+
+    def is_of_our_group(pid: int) -> bool:
+        """Tell whether the process is of this one's group. Raise `OSError` if it is gone."""
+        return os.getpgid(pid) == os.getpgrp()
+
+    def lead_session() -> None:
+        """Make this process the first of a session and group of its own."""
+        with suppress(OSError):  # it is that already
+            os.setsid()
+
+    def fork(run: Callable[[int, Callable[[], None]], None]) -> int:
+        """Start a copy of this process that calls `run` with this one's pid, and return its own.
+
+        The signals that stop wait in the copy until it calls what it is given besides.
+        """
+        here = os.getpid()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        pid = os.fork()
+        if pid == 0:
+            try:
+                run(here, lambda: _set_mask(before))
+            finally:
+                os._exit(1)
+        _set_mask(before)
+        return pid
+
+    def _set_mask(signals: Collection[signal.Signals | int]) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+
+    def wait_for(pid: int, wait: bool) -> tuple[int, int, int] | None:
+        """Return exit status, signal and peak of memory in MB of a child that is dead; None while it lives.
+
+        Raise `ChildProcessError` if somebody else has waited for it.
+        """
+        most = 0
+        if not _HAS_USAGE:  # Python's `wait4` needs that module
+            found, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
+        else:
+            found, status, usage = os.wait4(pid, 0 if wait else os.WNOHANG)
+            most = usage.ru_maxrss
+        if found == 0:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        # Linux counts in KiB, macOS in bytes.
+        return max(code, 0), max(-code, 0), most // (1024 if sys.platform == "linux" else 1024 * 1024)
+
+    def grow_pipe(descriptor: int, size: int) -> None:
+        """Let a pipe hold so much, if this user may: refused if his pipes take too much already."""
+        if sys.platform == "linux" and fcntl is not None:
+            with suppress(PermissionError):
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
+
+    def close_files(keep: Collection[int]) -> None:
+        """Close all files from 3 on but these, devices, and what can only be written."""
+        for name in os.listdir("/proc/self/fd"):
+            number = int(name)
+            if number <= 2 or number in keep:
+                continue
+            with suppress(OSError):
+                mode = os.fstat(number).st_mode
+                if stat.S_ISCHR(mode) or (stat.S_ISREG(mode) and _only_writes(number)):
+                    continue
+                os.close(number)
+
+    def close_all_but(descriptor: int) -> None:
+        """Close all files but one."""
+        os.closerange(0, descriptor)
+        os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
+
+    def _only_writes(descriptor: int) -> bool:
+        return fcntl is not None and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+
+    def set_blocking(descriptor: int, blocks: bool) -> None:
+        """Let reads and writes of a pipe wait, or not."""
+        os.set_blocking(descriptor, blocks)
+
+    def look_at(descriptors: Collection[int]) -> Callable[[float | None], object] | None:
+        """Return what tells, after so many milliseconds at most, whether one of these pipes can be read; None where
+        pipes cannot be asked.
+        """
+        if not hasattr(select, "poll"):
+            return None
+        looker = select.poll()
+        for descriptor in descriptors:
+            looker.register(descriptor, select.POLLIN)
+        return looker.poll
+
+    def after_fork(run: Callable[[], None]) -> None:
+        """Let a process that is forked from this one begin with that."""
+        os.register_at_fork(after_in_child=run)
+
+    def write_at(descriptor: int, text: bytes, place: int) -> int:
+        """Write into a file at a place, and return how much."""
+        return os.pwrite(descriptor, text, place)
+
+    def local_socket(packets: bool = True) -> socket.socket:
+        """Return a socket that is a file of this host, for datagrams or for a stream."""
+        return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if packets else socket.SOCK_STREAM)
+
+    def socket_pair() -> tuple[socket.socket, socket.socket]:
+        """Return two ends of a line that keeps messages apart."""
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET if HAS_PACKETS else socket.SOCK_DGRAM)
+
+    def ignore_stops() -> None:
+        """Leave the signals that stop to others."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
