@@ -101,6 +101,9 @@ class Stream(io.TextIOBase):
 @contextmanager
 def listening() -> Iterator[None]:
     """Let this process keep what jobs print in their own context, for the length of a block; blocks may overlap."""
+    if sys.stdout is None or sys.stderr is None:  # a process that has none, as on Windows
+        yield
+        return
     with _changing:
         if not isinstance(sys.stdout, Stream):
             before = (sys.stdout, sys.stderr)
@@ -119,8 +122,8 @@ def listening() -> Iterator[None]:
             if not out.users:
                 logging.root.removeHandler(out.records)
                 # Somebody may have put something else there meanwhile.
-                if (out, err) == (sys.stdout, sys.stderr):
-                    _replace((out, err), [out.real, err.real])  # type: ignore[union-attr]
+                if (out, err) == (sys.stdout, sys.stderr) and isinstance(err, Stream):
+                    _replace((out, err), [out.real, err.real])
 
 
 _changing: Final = threading.Lock()
@@ -166,7 +169,7 @@ class Piped(Output):
         """Let both streams, of Python and of the system, lead into the pipes; return where they led, and the new."""
         before, saved, streams = (sys.stdout, sys.stderr), {}, []
         for (name, number), old, (_, end) in zip(NUMBERS.items(), before, pipes, strict=True):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):  # it is closed, or there is none
                 old.flush()
             try:
                 saved[name] = os.dup(number)
@@ -219,7 +222,8 @@ def _open(number: int) -> TextIO:
 def _replace(old: Sequence[Any], new: Sequence[Any]) -> None:
     """Put new streams in the place of the old ones, for those who log there too."""
     sys.stdout, sys.stderr = new
-    loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    known = list(logging.root.manager.loggerDict.values())
+    loggers = [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         if isinstance(handler, logging.StreamHandler) and handler.stream in old:
             handler.setStream(new[list(old).index(handler.stream)])

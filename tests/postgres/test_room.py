@@ -11,9 +11,9 @@ from ramify import Ramify
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
-from ramify.model import Claim, Ended, Session, State, Value, Verb, Want, Which
+from ramify.model import Claim, Ended, Findings, Session, State, Value, Verb, Want, Which
 from ramify.node import AnyNode, Node
-from ramify.stores.postgres import Postgres, low, tables
+from ramify.stores.postgres import Postgres, examine, low, tables
 from tests.postgres.server import Server
 
 pytestmark = pytest.mark.slow
@@ -126,6 +126,7 @@ def test_looks_past_what_cannot_be_cleaned_up_read_little(
         monkeypatch.setattr(tables, "CHEAP", -1.0)
         monkeypatch.setattr(tables, "MANY", -1)
         monkeypatch.setattr(low, "PAUSE", 1000.0)
+        monkeypatch.setattr(low, "SHARE", 1e9)
         claim(store)
         sparing = looks(20)
 
@@ -209,3 +210,41 @@ def test_tables_that_history_fills_are_cleaned_up_early(connection: psycopg.Conn
     found = connection.execute(text, [store.schema]).fetchall()
 
     assert [("edge",), ("job",), ("line",), ("mark",), ("payload",), ("request",), ("result",)] == found
+
+
+def test_the_doctor_names_what_holds_up_the_server(
+    store: Postgres, database: Server, schema: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transactions that have been open for long, indexes that cannot be used, and tables that nobody cleans up."""
+    assert store.examine() == Findings()
+    add(store, *[leaf() for _ in range(50)])
+    end(store, claim(store))
+    monkeypatch.setattr(examine, "OLD", 0.0)
+    monkeypatch.setattr(examine, "MANY", 10)
+    connection.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(%s)", [f"{schema}.job_due"]
+    )
+    with psycopg.connect(database.url(application_name="report")) as idle:
+        idle.execute("SELECT 1")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with store._server.connection() as own:
+                own.execute("SELECT pg_stat_force_next_flush()")  # or it counts dead rows now and then
+            found = store.examine()
+            if any(note.startswith("table job") for note in found.notes) or time.monotonic() > deadline:
+                break
+
+    assert found.wrong == ["index job_due is not valid; `REINDEX INDEX` makes it anew"]
+    assert any(note.startswith("a transaction of report (pid ") for note in found.notes)
+    assert any(note.startswith("table job has ") for note in found.notes)
+
+
+def test_graphs_are_worked_off_by_looks_that_begin_behind(store: Postgres, sparing: None) -> None:
+    """What becomes ready in front of the place where looks begin is found when there is nothing else."""
+    add(store, *[leaf("top", leaf("a", leaf("b"), leaf("c")), leaf("d")) for _ in range(40)])
+    deadline = time.monotonic() + PATIENCE
+
+    while store.counts(Which(), "state") != {"done": 200} and time.monotonic() < deadline:
+        end(store, claim(store, 3))
+
+    assert store.counts(Which(), "state") == {"done": 200}

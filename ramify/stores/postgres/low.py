@@ -2,7 +2,8 @@
 
 What was ready once is then still in the index, in front of what is ready now, and each look walks over all of it. Once
 that shows, most looks begin where the last ones found something. They may miss what came in before that place (into an
-older tree, at another priority), so looks over everything go on: for a twentieth of the time, at most once a second.
+older tree, at another priority), so looks over everything go on: for a twentieth of the time, and where others find
+something, at most once a second.
 """
 
 import time
@@ -32,15 +33,17 @@ class Low:
         self.end: tuple[JobId, JobId] = ("", "")
         """Tree and id of the first job that can only be ended."""
         self.due = 0.0
-        self._next_whole = self._next_orphans = 0.0
+        self._next_whole = self._next_empty = self._next_orphans = 0.0
 
-    def is_whole(self) -> bool:
-        """Tell whether the next look goes over everything."""
-        return time.monotonic() >= self._next_whole
+    def is_whole(self, empty: bool = False) -> bool:
+        """Tell whether the next look goes over everything; `empty` says that the last one found nothing otherwise."""
+        return time.monotonic() >= (self._next_empty if empty else self._next_whole)
 
     def spare(self, seconds: float) -> None:
         """Go over everything no sooner than this look over everything allows, which took so long."""
-        self._next_whole = time.monotonic() + max(PAUSE, SHARE * seconds)
+        now = time.monotonic()
+        self._next_whole = now + max(PAUSE, SHARE * seconds)
+        self._next_empty = now + SHARE * seconds
 
     def remember(self, found: str) -> int:
         """Note where a lane begins (its number, priority, tree and id); return its number."""

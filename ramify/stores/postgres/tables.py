@@ -287,26 +287,34 @@ class PostgresTables:
 
     def _look(self, n: int = SLICE) -> None:
         low = self._low
-        if low.is_whole():
-            began = time.monotonic()
-            [(ends, lanes, self._next_due)] = self._ask("claim.ready", [n])
-            took = time.monotonic() - began
-            self._spares = took > CHEAP and self._one("claim.dead", [f"{quote(self._schema)}.job"]) > MANY
-            if self._spares:
-                low.spare(took)
-        else:
-            self._spares = True
-            known = low.lanes.copy()
-            priorities, trees, ids = literals.columns(list(known.values()), 3)
-            names, numbers = literals.names, literals.numbers
-            places = [numbers(known), numbers(priorities), names(trees), names(ids)]
-            [(ends, lanes, self._next_due)] = self._ask("claim.ready from", [*low.end, n, *places, low.due])
+        found = None if low.is_whole() else self._look_from(n)
+        if found is None or (low.is_whole(empty=True) and not (found[0] or found[1])):
+            found = self._look_whole(n)
+        ends, lanes, self._next_due = found
         self._ready_ends = [each[-26:] for each in ends]
         self._ready_lanes = [low.remember(each) for each in lanes]
         if ends:
             low.end = ends[0][:-26], ends[0][-26:]
         if self._next_due is not None:
             low.due = self._next_due
+
+    def _look_whole(self, n: int) -> tuple[list[str], list[str], float | None]:
+        began = time.monotonic()
+        [found] = self._ask("claim.ready", [n])
+        took = time.monotonic() - began
+        self._spares = took > CHEAP and self._one("claim.dead", [f"{quote(self._schema)}.job"]) > MANY
+        if self._spares:
+            self._low.spare(took)
+        return found  # type: ignore[no-any-return]
+
+    def _look_from(self, n: int) -> tuple[list[str], list[str], float | None]:
+        low, self._spares = self._low, True
+        known = low.lanes.copy()
+        priorities, trees, ids = literals.columns(list(known.values()), 3)
+        names, numbers = literals.names, literals.numbers
+        places = [numbers(known), numbers(priorities), names(trees), names(ids)]
+        [found] = self._ask("claim.ready from", [*low.end, n, *places, low.due])
+        return found  # type: ignore[no-any-return]
 
     def next_due(self) -> float | None:
         return self._next_due
