@@ -14,7 +14,8 @@ from psycopg.pq import TransactionStatus
 
 from ramify.errors import Lost, RamifyError, StoreDown
 from ramify.known import Known
-from ramify.model import Claim, Ended, Failure, JobId, Outcome, Payload, Refusal, Row, State
+from ramify.lines import Lines
+from ramify.model import Claim, Ended, Failure, JobId, Line, Outcome, Payload, Refusal, Row, State
 from ramify.stores.open import open_store
 from ramify.stores.transactional import Transactional
 from ramify.worker.call import Call, Report
@@ -79,6 +80,15 @@ class Database:
             self._close()
             raise StoreDown(f"the database of current().tx: {error}") from error
         return connection
+
+    def say(self, call: Call, lines: Lines) -> bool:
+        """Add lines to the log of a job that is in its transaction, beside that; return whether that was done."""
+        if self._block is None or call.tx is None:
+            return False
+        with suppress(StoreDown):
+            self._store.append(call.tx[1], [Line(call.job, text, stream) for stream, text in lines])
+            return True
+        return False
 
     def end(self, call: Call, report: Report) -> None:
         """Commit what the run did with its outcome, or roll it back; say in the report which, and why."""

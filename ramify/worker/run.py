@@ -108,9 +108,9 @@ class Runner:
             _check_pid(pid)
             self._finish(report, call, job, value)
         self._output.end()
+        job.close()
         if self._database is not None:
             self._database.end(call, report)
-        job.close()
         report.seconds = monotonic() - started
         return report
 
@@ -152,7 +152,8 @@ class Runner:
         return run(), finish
 
     def _context(self, call: Call) -> Context:
-        number, is_cancelled, advance, say = call.number, self._is_cancelled, self._advance, self._say
+        number, is_cancelled, advance = call.number, self._is_cancelled, self._advance
+        say = self._say if call.tx is None else partial(self._say_beside, call)
         return Context(
             call.job,
             call.tree,
@@ -173,6 +174,11 @@ class Runner:
         if self._database is None:
             self._database = Database(url, self._tasks.modules)
         return self._database.begin()
+
+    def _say_beside(self, call: Call, number: int, lines: Lines) -> None:
+        """Keep what a job says at once: its worker may hear it only when the job has ended in its transaction."""
+        if self._database is None or not self._database.say(call, lines):
+            self._say(number, lines)
 
     def close(self) -> None:
         """Let go of what was opened for the runs."""

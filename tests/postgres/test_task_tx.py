@@ -99,6 +99,15 @@ def test_what_a_job_adds_is_part_of_its_transaction(app: Ramify, table: str, row
         bad.result(timeout=0)
 
 
+@each_way
+def test_what_a_job_says_last_is_kept(app: Ramify, table: str, rows: Rows, how: str) -> None:
+    """Also if it is said right before the transaction, and with it the job, is over."""
+    jobs = [app.enqueue(tx_tasks.speak, table, n) for n in range(5)]
+    run(app, how)
+
+    assert [[line.text for line in each.log()] for each in jobs] == [[f"wrote {n}"] for n in range(5)]
+
+
 def test_a_child_that_dies_leaves_no_rows(app: Ramify, table: str, rows: Rows, tmp_path: Path) -> None:
     """The run comes to nothing, and another one writes."""
     handle = app.enqueue(tx_tasks.die, table, str(tmp_path / "mark"))

@@ -155,3 +155,10 @@ def plain() -> Any:
 def environment() -> list[str]:
     """Return the variables that name the store."""
     return [name for name in os.environ if name.startswith("RAMIFY_URL")]
+
+
+@task(tx=True)
+def speak(table: str, n: int) -> None:
+    """Write a row, and say so at the last moment."""
+    put(table, n)
+    print("wrote", n)

@@ -27,6 +27,7 @@ from ramify.model import (
     Info,
     JobId,
     Line,
+    Mending,
     Outcome,
     Page,
     Progress,
@@ -202,6 +203,9 @@ class Postgres(Engine):
     def beat(self, session: SessionId, progress: Sequence[Progress]) -> Beat:
         return self._insist(Hold.NONE, super().beat, session, progress)
 
+    def append(self, session: SessionId, lines: Sequence[Line]) -> None:
+        self._insist(Hold.NONE, super().append, session, lines)
+
     def adopt(self, session: SessionId, n: int) -> list[Claim]:
         return self._insist(Hold.SHARED, super().adopt, session, n)
 
@@ -210,6 +214,9 @@ class Postgres(Engine):
 
     def drain(self) -> bool:
         return self._insist(Hold.ALONE, super().drain)
+
+    def mend(self, mending: Mending) -> int:
+        return self._insist(Hold.ALONE, super().mend, mending)
 
     def limit(self, name: str, rule: Rule | None) -> None:
         self._insist(Hold.ALONE, super().limit, name, rule)
