@@ -1,4 +1,4 @@
-"""PostgreSQL beside PgQueuer: drain, additions, starts, graphs, and claims beside a million jobs, on one throw-away
+"""PostgreSQL beside PgQueuer and a bare loop: drain, additions, starts, graphs, and claims beside a million jobs, on one throw-away
 server with its data on the disk.
 
 `make bench ARGS=postgres`, or one figure alone: `python -m bench.postgres drain` (see `FIGURES`). The server is the
@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from bench import graphs, measure, peers, tasks
+from bench import graphs, measure, peers, postgres_bare, tasks
 from ramify import Node, Ramify, group, job
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
@@ -149,7 +149,11 @@ class Bench:
         """Return what a figure compares."""
         n, few, links, depth = self.n, self.few, self.links, self.depth
         if figure == "drain":
-            return {"drain, ramify": self.ours("flat", n), "drain, pgqueuer": self.theirs("drain", n)}
+            return {
+                "drain, ramify": self.ours("flat", n),
+                "drain, pgqueuer": self.theirs("drain", n),
+                "drain, bare loop": self.ours("bare", n),
+            }
         if figure == "batches":
             return {"batch, ramify": self.ours("batch", n), "batch, pgqueuer": self.theirs("fill", n)}
         if figure == "singles":
@@ -175,6 +179,8 @@ class Bench:
             for what in ("drain", "batch", "one at a time")
             if f"{what}, ramify" in found
         }
+        if "drain" in figures:
+            ratios["drain: ramify / bare loop"] = measure.ratio(found, "drain, ramify", "drain, bare loop")
         if "stored" in figures:
             few, many = (f"{n:,} stored" for n in self.stored)
             ratios[f"cost at {many} / at {few}"] = measure.ratio(found, few, many)
@@ -195,6 +201,7 @@ def run(rounds: int, small: bool, figures: Sequence[str] = FIGURES) -> dict[str,
 
 
 ACTS: dict[str, Callable[..., float]] = {
+    "bare": postgres_bare.drain,
     "flat": flat,
     "batch": batch,
     "one": one_at_a_time,
