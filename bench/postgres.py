@@ -1,5 +1,6 @@
-"""PostgreSQL beside PgQueuer and a bare loop: drain, additions, starts, graphs, and claims beside a million jobs, on one throw-away
-server with its data on the disk.
+"""PostgreSQL beside PgQueuer and a bare loop: drain, additions, starts, graphs, and claims beside a million jobs.
+
+All on one throw-away server with its data on the disk.
 
 `make bench ARGS=postgres`, or one figure alone: `python -m bench.postgres drain` (see `FIGURES`). The server is the
 system's, else the wheel's; its settings are its own but for memory.
@@ -134,6 +135,7 @@ class Bench:
     def __init__(self, small: bool) -> None:
         self.n, self.few, self.links, self.depth = (5_000, 200, 100, 2) if small else (50_000, 2_000, 2_000, 4)
         self.stored = (1_000, 20_000) if small else (1_000, 1_000_000)
+        peers.prepare()
         found = binaries()
         self.server = Server(found[min(found)], SETTINGS, disk=True)
 
