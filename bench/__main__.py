@@ -25,7 +25,7 @@ def _rounded(value: object) -> object:
     if isinstance(value, list):
         return [_rounded(inner) for inner in value]
     if isinstance(value, float):
-        return float(f"{value:.3g}") if abs(value) < 100 else round(value)
+        return float(f"{value:.3g}") if not abs(value) >= 100 else round(value)  # also what is no number
     return value
 
 

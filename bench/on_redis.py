@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -219,7 +219,8 @@ def theirs(options: tuple[str, ...], peer: str, what: str, n: int) -> float:
             said, wrong = program.communicate(timeout=PATIENCE)
             return float(json.loads(said))
         except (subprocess.TimeoutExpired, ValueError):
-            os.killpg(program.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # what ended by itself
+                os.killpg(program.pid, signal.SIGKILL)
             said, wrong = program.communicate()
             print(f"{peer} {what}: {wrong[-500:] or 'takes too long'}", file=sys.stderr)
             return float("nan")
