@@ -38,6 +38,16 @@ def serve(line: Connection) -> None:
         line.send_bytes(pack([(id, msgspec.json.encode(noop(*msgspec.json.decode(args)))) for id, args in frame]))
 
 
+def start_children() -> list[Connection]:
+    """Start two children, and return the lines to them."""
+    lines = []
+    for _ in range(2):
+        near, far = Pipe()
+        Process(target=serve, args=(far,), daemon=True).start()
+        lines.append(near)
+    return lines
+
+
 def claim(store: sqlite3.Connection) -> list[tuple[int, bytes]]:
     """Take the next jobs."""
     ids = sorted(id for (id,) in store.execute(CLAIM, (BATCH,)))
@@ -64,11 +74,7 @@ def drain(path: str, n: int) -> float:
     store.executemany("INSERT INTO job VALUES (?, 0, 0, 0)", [(i,) for i in range(n)])
     store.executemany("INSERT INTO payload VALUES (?, ?)", [(i, json.dumps([i]).encode()) for i in range(n)])
     store.execute("COMMIT")
-    lines = []
-    for _ in range(2):
-        near, far = Pipe()
-        Process(target=serve, args=(far,), daemon=True).start()
-        lines.append(near)
+    lines = start_children()
     begin = time.perf_counter()
     busy: list[Connection] = []
     store.execute("BEGIN IMMEDIATE")

@@ -8,12 +8,11 @@ no edges, limits or queues, and hands each child its next jobs only when it has 
 import json
 import sys
 import time
-from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 
 import psycopg
 
-from bench.bare import BATCH, pack, serve, unpack
+from bench.bare import BATCH, pack, start_children, unpack
 
 SCHEMA = """
 DROP SCHEMA IF EXISTS bare CASCADE;
@@ -49,12 +48,7 @@ def drain(url: str, n: int) -> float:
                 copy.write_row((i, json.dumps([i]).encode()))
         connection.execute("INSERT INTO bare.ready SELECT id FROM bare.job")
         connection.execute("ANALYZE bare.job, bare.ready")
-        lines = []
-        for _ in range(2):
-            near, far = Pipe()
-            Process(target=serve, args=(far,), daemon=True).start()
-            lines.append(near)
-        return n / _run(connection, lines, n)
+        return n / _run(connection, start_children(), n)
 
 
 def _run(connection: psycopg.Connection, lines: list[Connection], left: int) -> float:

@@ -1,7 +1,7 @@
 """`ramify worker`: run jobs until told to stop."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -13,11 +13,11 @@ from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask
 from ramify.model import UNDONE, State
 from ramify.observe.logs import Json, tell
-from ramify.settings import find_strays, read_settings
+from ramify.settings import Settings, find_strays, read_settings
 from ramify.stores.address import mask
 from ramify.worker.manager import Manager
 from ramify.worker.process import tie_to
-from ramify.worker.watch import find_watch
+from ramify.worker.watch import Watch, find_watch
 
 
 def worker(
@@ -92,18 +92,23 @@ def worker(
         watch=watch,
         log=log,
     )
-    served, n = settings.tasks, settings.count_children()
-    if not served:
+    if not settings.tasks:
         raise BadTask(
             "name the modules whose functions may run: `ramify worker my_tasks`, or tasks = [...] in ramify.toml"
         )
-    import_tasks(served)
+    import_tasks(settings.tasks)
     watches = [find_watch(name) for name in settings.watch]
     if settings.log == "json":
         log_as(Json())
         watches.append(tell)
     else:
         log_plainly()
+    _run(settings, watches, manager)
+
+
+def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None:
+    """Run a worker to its end, and say what it is for."""
+    served, n = settings.tasks, settings.count_children()
     with Ramify(settings.url, tasks=served) as app:
         tasks = len(app.tasks.current())
         if not tasks:

@@ -146,13 +146,14 @@ class Desk:
         """Accept reports of runs, with whether the job was told to stop."""
         append, done = self.outcomes.append, State.DONE
         for claim, report, cancelled in reports:
+            grown = bool(report.spawned or report.siblings)
             if report.kept:
                 self._kept = True
-                self.ended[done] += not (report.spawned or report.siblings)
-                self._watchers.tell_kept(claim.row, report.seconds, bool(report.spawned or report.siblings))
+                self.ended[done] += not grown
+                self._watchers.tell_kept(claim.row, report.seconds, grown)
                 continue
             self._watchers.note(claim.row, report.seconds)
-            if report.failure is None and not (report.spawned or report.siblings):
+            if report.failure is None and not grown:
                 row = claim.row
                 append(Ended(row.id, row.attempt, done, Value(report.json, report.spread)))
             else:
@@ -197,8 +198,8 @@ class Desk:
     def _take(self, outcomes: Sequence[Outcome], want: Want, reply: Exchange) -> bool:
         self._unsure = False
         del self.outcomes[: len(outcomes)]
-        self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in reply.refused])
         refused = reply.refused
+        self.ended.update([each.state for each in outcomes if type(each) is Ended and each.job not in refused])
         self._watchers.tell(outcomes, lambda job: refused[job].kind if job in refused else None)
         self.more, self._due = reply.more, None if reply.due_in is None else clock() + reply.due_in
         self.cancels += reply.cancels
