@@ -56,7 +56,7 @@ def draw_command(folder: Path, *arguments: str) -> list[Text]:
     """Return what a command prints in a terminal."""
     store = open_store(f"sqlite:///{folder}/film.db")
     make_film(store)
-    kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "RAMIFY_URL"}}
+    kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR", "RAMIFY_URL"}}
     terminal = pexpect.spawn(
         sys.executable,
         ["-m", "ramify.cli", *arguments, "--url", "sqlite:///film.db"],
