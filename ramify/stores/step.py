@@ -129,6 +129,8 @@ class Step:
 
     def _admit(self, batch: Batch) -> tuple[dict[JobId, JobId], list[Row]]:
         """Return the batch's aliases and stored predecessors. Raise `NotFound` or `Cycle` if it cannot be stored."""
+        if not (batch.unless or batch.edges):  # it meets nothing that is stored
+            return {}, []
         tables = self.tables
         found = {id: job for id, unless in batch.unless.items() if (job := tables.find_marked(unless)) is not None}
         # A purge that begins after we have locked a row waits for us; so what is being purged is looked up second.

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn
 
 import psycopg
@@ -90,14 +90,25 @@ class Server:
         if os.getpid() != self._pid:
             raise StoreDown(f"{self.address} was opened before this process was forked; open it anew here")
         try:
-            with self._opening:
-                if not self._open:
-                    self._pool.open()
-                    self._open = True
-            with self._pool.connection() as connection:
+            if not self._open:
+                self._open_pool()
+            connection = self._pool.getconn()
+            try:
                 yield connection
+            except BaseException:
+                with suppress(psycopg.Error):  # the pool gives up a broken one
+                    connection.rollback()
+                raise
+            finally:
+                self._pool.putconn(connection)
         except (psycopg.Error, OSError) as error:
             raise_translated(error, self.address)
+
+    def _open_pool(self) -> None:
+        with self._opening:
+            if not self._open:
+                self._pool.open()
+                self._open = True
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
