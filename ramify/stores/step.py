@@ -167,7 +167,7 @@ class Step:
 
     def require_held(self, ids: Sequence[JobId]) -> None:
         """Raise `NotFound` or `AlreadyReleased` unless all these jobs are held."""
-        rows = {row.id: row for row in self.load(ids)}
+        rows = {row.id: row for row in self.load(ids)} if ids else {}
         for id in ids:
             if id not in rows:
                 raise NotFound(f"job {id} is not stored")

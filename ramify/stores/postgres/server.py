@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, Final, NoReturn
 
 import psycopg
@@ -15,8 +16,6 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed
 
 from ramify.errors import BadStore, BadValue, RamifyError, StoreDown, StoreFull
-
-Connection = psycopg.Connection[TupleRow]
 
 PATIENCE: Final = 5.0
 """Seconds to wait for a connection before the store counts as down."""
@@ -48,6 +47,17 @@ class Clash(Exception):
     """Another step was in the way; do this one again from its beginning."""
 
 
+class Connection(psycopg.Connection[TupleRow]):
+    """A connection of ours."""
+
+    @cached_property
+    def steps(self) -> psycopg.Cursor[TupleRow]:
+        """The cursor of those who read what they asked for at once. What it learnt of a statement it need not learn
+        again when the next one is the same.
+        """
+        return self.cursor(binary=True)
+
+
 class Server:
     """Connections to one database. `pooler` says that between it and us connections change hands."""
 
@@ -72,6 +82,7 @@ class Server:
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.conninfo,
+            connection_class=Connection,
             kwargs={"autocommit": True, **options},
             min_size=0,
             max_size=most,

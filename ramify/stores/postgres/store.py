@@ -180,6 +180,8 @@ class Postgres(Engine):
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         hold = Hold.NONE if batch.into is None else _hold_for([batch])
+        for lane in {row.lane for row in batch.rows}:
+            self._lanes.id(lane)  # a new one is stored before the step, which would need a second connection for it
         try:
             return self._insist(hold, super().add, batch)
         except errors.UniqueViolation as error:

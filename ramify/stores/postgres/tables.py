@@ -126,6 +126,7 @@ class PostgresTables:
             for row in arrival.rows
             if row.id in batch.payloads
         ]
+        names, numbers = literals.names, literals.numbers
         if len(plain) == len(payloads) == 1:
             self._tell("add.plain alone", [*plain[0], *payloads[0], self._ready_channel])
         else:
