@@ -200,6 +200,11 @@ class Postgres(Engine):
         hold = Hold.ALONE if self._working_off else _hold_for(grown)
         reply = self._insist(hold, super().exchange, session, outcomes, want)
         self._working_off = reply.more
+        if want.sure and want.n > 0 and not reply.claims and self._low.last.partial:
+            self._low.look_everywhere()
+            again = self.exchange(session, [], want)
+            again.refused = reply.refused
+            return again
         return reply
 
     def beat(self, session: SessionId, progress: Sequence[Progress]) -> Beat:

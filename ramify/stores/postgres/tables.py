@@ -306,6 +306,7 @@ class PostgresTables:
             low.due = self._next_due
 
     def _look_whole(self, n: int) -> tuple[list[str], list[str], float | None]:
+        self._low.last.partial = False
         began = time.monotonic()
         [found] = self._ask("claim.ready", [n])
         took = time.monotonic() - began
@@ -316,6 +317,7 @@ class PostgresTables:
 
     def _look_from(self, n: int) -> tuple[list[str], list[str], float | None]:
         low, self._spares = self._low, True
+        low.last.partial = True
         known = low.lanes.copy()
         priorities, trees, ids = literals.columns(list(known.values()), 3)
         names, numbers = literals.names, literals.numbers
