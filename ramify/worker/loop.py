@@ -258,7 +258,7 @@ class Worker:
             functions, tasks = coroutines, self._coroutines
         else:
             tasks = self._known
-        return Want(functions, self._queues, tasks, host=self._host, units=self._units)
+        return Want(functions, self._queues, tasks, host=self._host, units=self._units, sure=self._burst)
 
     def _keep_lease(self) -> None:
         now = monotonic()
