@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 NAME: Final[str] = sys.platform
 CAN_FORK: Final = sys.platform == "linux" and hasattr(os, "fork")
@@ -113,6 +113,7 @@ def start_group(
 
 if sys.platform == "win32":
     import msvcrt
+    from multiprocessing.connection import wait as wait_for_connections
 
     CAN_LOCK = True
 
@@ -196,6 +197,10 @@ if sys.platform == "win32":
     def look_into(descriptors: Collection[int]) -> Callable[[float | None], object]:
         """Return what waits for input, for so many milliseconds at most (None: for ever), and tells what it found."""
         raise OSError("Windows cannot wait for pipes like this")
+
+    def wait_for_any(readers: Sequence[Any], timeout: float) -> list[Any]:
+        """Return those sockets that can be read or are closed, after `timeout` seconds at most."""
+        return wait_for_connections(readers, timeout)
 
     def call_in_forks(leave: Callable[[], None]) -> None:
         """Let each copy of this process call a function first; there are none on Windows."""
@@ -382,6 +387,15 @@ else:
         for descriptor in descriptors:
             looker.register(descriptor, select.POLLIN)
         return looker.poll
+
+    def wait_for_any(readers: Sequence[Any], timeout: float) -> list[Any]:
+        """Return those sockets and descriptors that can be read or are closed, after `timeout` seconds at most."""
+        # A worker sleeps twice for a job, and the standard library's way takes 20 µs to begin, 20 ms to import.
+        poll = select.poll()
+        known = {reader if type(reader) is int else reader.fileno(): reader for reader in readers}
+        for descriptor in known:
+            poll.register(descriptor, select.POLLIN)
+        return [known[descriptor] for descriptor, _ in poll.poll(max(0.0, timeout) * 1000)]
 
     def call_in_forks(leave: Callable[[], None]) -> None:
         """Let each copy of this process call a function first."""
