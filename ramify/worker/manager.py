@@ -46,7 +46,7 @@ class Manager:
 
     def is_gone(self) -> bool:
         """Tell whether the parent that we may not outlive is dead."""
-        return bool(self._parent) and os.getppid() != self._parent
+        return bool(self._parent) and not system.is_child_of(self._parent)
 
 
 NOBODY: Final = Manager()
