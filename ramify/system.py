@@ -68,6 +68,13 @@ def adopt_orphans(adopts: bool) -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, int(adopts))
 
 
+def count_allowed() -> int | None:
+    """Return how many processors the affinity of this process allows, None where there is no such thing."""
+    if sys.platform == "linux" and hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return None
+
+
 def step_back() -> None:
     """Let this process not push aside the one that wakes it."""
     if sys.platform == "linux" and hasattr(os, "sched_setscheduler"):

@@ -31,7 +31,10 @@ HIDDEN: Final = {os: CALLS, signal: SIGNALS, socket: SOCKETS, select: {"poll", "
 @contextmanager
 def hidden() -> Iterator[None]:
     """Take it away, for the length of a block."""
-    kept = {module: {name: vars(module).pop(name) for name in names & vars(module).keys()} for module, names in HIDDEN.items()}
+    kept = {
+        module: {name: vars(module).pop(name) for name in names & vars(module).keys()}
+        for module, names in HIDDEN.items()
+    }
     try:
         yield
     finally:
