@@ -142,7 +142,7 @@ class _Stream:
     def read(self) -> bool:
         """Take what has come; return False at the end."""
         text = self.inlet.read()
-        for line in self._splitter.decode(text or b""):
+        for line in () if text is None else self._splitter.decode(text):
             self._take(line)
         return text != b""
 
