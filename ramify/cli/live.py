@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ramify.app import Ramify
 from ramify.cli.screen import note
 from ramify.cli.watch import watch
+from ramify.cpus import count_cpus
 from ramify.handle import Job
 from ramify.model import ENDED, Which
 from ramify.stores.protocol import Store
@@ -28,7 +29,7 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
     if job.state not in ENDED:
         tree = Which(tree=read_row(app.store, job.id).tree)
         queues = sorted({"default", *app.store.counts(tree, "queue")})
-        with _Hand(app.store, app.worker(children=children or os.cpu_count() or 1, queues=queues)) as hand:
+        with _Hand(app.store, app.worker(children=children or count_cpus(), queues=queues)) as hand:
             watch(app.store, job.id, hand.check)
     return job.result(timeout=0)
 
