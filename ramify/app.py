@@ -23,6 +23,7 @@ from ramify.ids import is_id, make_ids
 from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node
+from ramify.picture.words import many
 from ramify.proc import Proc
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
@@ -226,7 +227,7 @@ class Ramify:
         wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
-                wrong.append(f"{n} ready {'job' if n == 1 else 'jobs'} of {task}, which is not served here")
+                wrong.append(f"{many(n, 'ready job')} of {task}, which is not served here")
         return wrong + find_wrong(self.store, self.tasks)
 
     def deploy(self, *, reset: bool = False) -> list[str]:
@@ -309,6 +310,12 @@ def _select(
     tasks: Collection[str] | None,
     roots: bool = False,
 ) -> Which:
+    for name, given in (("states", states), ("queues", queues), ("tasks", tasks)):
+        if isinstance(given, str):
+            raise BadNode(f"{name} lists them, as [{given!r}]")
+    for state in states or ():
+        if state not in set(State):
+            raise BadNode(f"there is no state {state!r}; there are {', '.join(State)} (scheduled jobs are ready ones)")
     return Which(
         states=None if states is None else frozenset(map(State, states)),
         queues=None if queues is None else frozenset(queues),

@@ -195,7 +195,7 @@ def test_the_status_tells(app: Ramify, ask: Command) -> None:
 
     reply = ask("doctor")
 
-    assert (reply.code, reply.out.splitlines()[-1]) == (1, "2 violations in 1 jobs, 0 edges")
+    assert (reply.code, reply.out.splitlines()[-1]) == (1, "2 violations in 1 job, 0 edges")
     assert f"job {stored.id}: waits is 1" in reply.out
     reply = ask("doctor", "--repair")
     assert reply.code == 0

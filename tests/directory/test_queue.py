@@ -424,7 +424,7 @@ def test_the_doctor_names_what_is_not_ours(path: Path, capsys: pytest.CaptureFix
         main(["doctor", "--url", f"dir://{path}"])
 
     out, err = capsys.readouterr()
-    assert (ended.value.code, out) == (0, "sound: 1 jobs, 0 edges\n")
+    assert (ended.value.code, out) == (0, "sound: 1 job, 0 edges\n")
     passed = [line.removeprefix("note: passed over: ") for line in err.splitlines() if "passed over" in line]
     assert passed == [
         "holiday.jpg: not of ramify",
