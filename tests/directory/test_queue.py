@@ -56,6 +56,22 @@ def test_a_person_can_read_it(path: Path) -> None:
     assert all(json.loads(line) for record in path.glob("journal/*/*") for line in record.read_text().splitlines())
 
 
+def test_a_tree_appears_by_one_rename(path: Path) -> None:
+    """Who looks sees nothing of a tree, or all of it."""
+    seen: list[tuple[bool, int]] = []
+
+    class Looking(Disk):
+        def rename(self, old: str, new: str) -> None:
+            before = self.exists(new)
+            super().rename(old, new)
+            seen.append((before, len(list((self.path / new).glob("**/state")))))
+
+    with opened(path, disk=Looking) as store:
+        store.add(planned(tree("top", *[tree(str(n), leaf("a"), leaf("b")) for n in range(5)])))
+
+    assert seen == [(False, 16)]
+
+
 def test_deep_trees_lie_side_by_side(path: Path) -> None:
     """Below 64 levels jobs lie in one directory of their root, so that no path gets too long."""
     node = leaf("bottom")
