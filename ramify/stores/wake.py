@@ -4,8 +4,9 @@ import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait as wait_for_any
 from typing import Any
+
+from ramify.system import wait_for_any
 
 
 class Bell:
