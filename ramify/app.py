@@ -9,10 +9,12 @@ from datetime import timedelta
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
+from msgspec.structs import replace
+
 from ramify import project
 from ramify.build import Given, fan_out, group, job
 from ramify.completed import Completed
-from ramify.create import create
+from ramify.create import Made, create, prepare
 from ramify.declared import Declaration
 from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
@@ -103,16 +105,32 @@ class Ramify:
         node = _read(what, args, kwargs, self._known.find)
         flats = sketch([node])
         self._known.prepare(flats)
-        procs = create(flats)
-        batch = plan(flats, make_ids)
+        made = create(flats)
         own = {} if isinstance(what, str) or callable(what) else kwargs
-        batch.request, tx = own.get("request"), own.get("tx")
+        request, tx = own.get("request"), own.get("tx")
+        waits = bool(made) and tx is None and not flats[-1].how.hold  # no job begins before all are prepared
+        if waits:
+            flats[-1].how = replace(flats[-1].how, hold=True)
+        batch = plan(flats, make_ids)
+        batch.request = request
         self._refuse_main(batch)
         root = batch.rows[-1].id
-        for each in procs:
-            each.post_create()
         store = self.store if tx is None else within(self.store, tx)
-        return Job(self.store, store.add(batch).get(root, root), node)
+        aliases = store.add(batch)
+        handle: Job[Any] = Job(self.store, aliases.get(root, root), node)
+        if made and root not in aliases:
+            self._prepare(handle, made, batch, aliases, waits)
+        return handle
+
+    def _prepare(self, handle: Job[Any], made: Made, batch: Batch, aliases: Mapping[JobId, JobId], waits: bool) -> None:
+        try:
+            prepare(made, batch, aliases)
+        except BaseException:
+            if waits:
+                handle.cancel()
+            raise
+        if waits:
+            move(self.store, Which(ids=(handle.id,)), Verb.RELEASE)
 
     def job(self, id: JobId) -> Job[Any]:
         """Return the job of this id. Raise `NotFound` if there is none."""
