@@ -9,11 +9,10 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from ramify.errors import BadSettings
 from ramify.pool.control import Ask, Door, Tell
@@ -22,6 +21,7 @@ from ramify.pool.log import Log
 from ramify.pool.member import Member
 from ramify.pool.post import SILENCE, Post
 from ramify.pool.watch import Watch
+from ramify.system import wait_for_any
 from ramify.worker.manager import NOBODY, Manager
 
 LOOK_EVERY: Final = 1.0
@@ -100,7 +100,7 @@ class Pool:
         self._give_up()
 
     def _sleep(self, door: Door, woken: socket.socket) -> None:
-        sources: list[int | socket.socket] = [woken, *door.sources()]
+        sources: list[Any] = [woken, *door.sources()]
         for member in self._members():
             sources += member.sources()
         births = [post.next_birth for post in self._each_post() if post.member is None]
