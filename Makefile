@@ -20,7 +20,7 @@ run: $(VENV)/.run ## run the example: a report from the standard library, in dep
 	@$(BIN)/python examples/stdlib_report.py $(ARGS)
 
 test: $(VENV)/.dev ## run the tests (ARGS="-m 'not slow' tests/graph" for some of them)
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## check format, lint, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted; 'make fix' does it" >&2; exit 1; }
