@@ -17,6 +17,7 @@ from typing import IO, Final, TypeAlias
 
 from ramify import system
 from ramify.errors import BadNode
+from ramify.inlet import open_inlet
 from ramify.lines import TELL_EVERY, Log, Splitter
 
 OnLine: TypeAlias = Callable[[int, str], object]
@@ -52,7 +53,7 @@ class Command:
         self, on_stdout: OnLine | None = None, on_stderr: OnLine | None = None, progress: "Progress | None" = None
     ) -> tuple[int, str]:
         """Run it to its end; return the exit status, below 0 for a signal, and the last line of its errors."""
-        process = system.start_group(
+        process = system.Group(
             self._command,
             self._directory,
             None if self._environment is None else {**os.environ, **self._environment},
@@ -72,18 +73,18 @@ class Command:
             return process.wait(), streams[1].last
         finally:
             # Whatever happened, nothing of it goes on: not the program, nor what it left behind.
-            system.kill_group(process.pid)
+            process.end()
             process.wait()
             end(process.pid)
             for stream in streams:
                 stream.close()
             self._log.tell()
 
-    def _read(self, process: "subprocess.Popen[bytes]", streams: "list[_Stream]") -> None:
+    def _read(self, process: system.Group, streams: "list[_Stream]") -> None:
         until: float | None = None
         with selectors.DefaultSelector() as selector:
             for stream in streams:
-                selector.register(stream.file, selectors.EVENT_READ, stream)
+                selector.register(stream.inlet, selectors.EVENT_READ, stream)
             while selector.get_map() and (until is None or monotonic() < until):
                 for key, _ in selector.select(TELL_EVERY):
                     if not key.data.read():
@@ -91,19 +92,19 @@ class Command:
                 self._log.tell_in_time()
                 self._look_at_cancel(process)
                 if until is None and process.poll() is not None:
-                    system.kill_group(process.pid)  # what it left in its group would keep its output open
+                    process.end()  # what it left in its group would keep its output open
                     until = monotonic() + LINGER
             while process.poll() is None:  # it closed its output and goes on
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(TELL_EVERY)
                 self._look_at_cancel(process)
 
-    def _look_at_cancel(self, process: "subprocess.Popen[bytes]") -> None:
+    def _look_at_cancel(self, process: system.Group) -> None:
         if self._kill_at is None and self._is_cancelled() and process.poll() is None:
             self.cancelled, self._kill_at = True, monotonic() + GRACE
-            system.kill_group(process.pid, gently=True)
+            process.end(gently=True)
         elif self._kill_at is not None and monotonic() >= self._kill_at:
-            system.kill_group(process.pid)
+            process.end()
 
 
 class Progress:
@@ -131,22 +132,19 @@ class _Stream:
     """One output of the program, cut into lines."""
 
     def __init__(self, name: str, file: IO[bytes], log: Log, on_line: OnLine | None, progress: Progress | None) -> None:
-        self.name, self.file = name, file
+        self.name, self.inlet = name, open_inlet(os.dup(file.fileno()))
+        file.close()
         self.last = ""
         self._log, self._on_line, self._progress = log, on_line, progress
         self._splitter = Splitter()
         self._number = 0
-        system.set_blocking(file.fileno(), False)
 
     def read(self) -> bool:
         """Take what has come; return False at the end."""
-        try:
-            text = os.read(self.file.fileno(), 65536)
-        except BlockingIOError:
-            return True
-        for line in self._splitter.decode(text):
+        text = self.inlet.read()
+        for line in () if text is None else self._splitter.decode(text):
             self._take(line)
-        return bool(text)
+        return text != b""
 
     def _take(self, line: str) -> None:
         self._number += 1
@@ -164,17 +162,12 @@ class _Stream:
 
     def close(self) -> None:
         """Take what is left and close."""
-        with suppress(OSError):
-            while self.read() and self._has_more():
-                pass
-        self.file.close()
+        while text := self.inlet.read():
+            for line in self._splitter.decode(text):
+                self._take(line)
+        self.inlet.close()
         for line in self._splitter.end():
             self._take(line)
-
-    def _has_more(self) -> bool:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.file, selectors.EVENT_READ)
-            return bool(selector.select(0))
 
 
 def check(command: object) -> str | list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from ramify.cpus import count_cpus
 from ramify.errors import BadSettings
 from ramify.sources import Found, Source, read_arguments, read_config, read_directory, read_environment
 from ramify.sources import find_strays as _find_strays
@@ -43,7 +44,7 @@ class Settings(Struct, frozen=True):
 
     def count_children(self) -> int:
         """Return how many processes that is here."""
-        return self.children or os.cpu_count() or 1
+        return self.children or count_cpus()
 
 
 def read_settings(

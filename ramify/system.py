@@ -1,8 +1,8 @@
 """Every call that only some operating systems have stands here, with what stands for it elsewhere.
 
-POSIX has it all but for a few calls of Linux alone. Windows has locks, time and a way to ask a process to stop; nothing
-can be forked there. A module that is missing is met like a system that has none: without `fcntl` there are no locks.
-Nothing here knows a job or a store.
+POSIX has it all but for a few calls of Linux alone. Windows has locks, time, a way to ask a process to stop and one to
+end all that it started; nothing can be forked there. What stands for POSIX on Windows is portable but for a few calls,
+so the tests run it on Linux, too, where they take away what only POSIX has. Nothing here knows a job or a store.
 """
 
 import ctypes
@@ -18,12 +18,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from ramify import windows
+
 NAME: Final[str] = sys.platform
+HAS_GROUPS: Final = hasattr(os, "killpg")
+"""Whether processes form groups and sessions, as on POSIX."""
+
 CAN_FORK: Final = sys.platform == "linux" and hasattr(os, "fork")
 """macOS frameworks and Windows do not survive a fork."""
 
 HAS_UNIX_SOCKETS: Final = hasattr(socket, "AF_UNIX")
-HAS_PACKETS: Final = sys.platform == "linux"
+HAS_PACKETS: Final = sys.platform == "linux" and hasattr(socket, "SOCK_SEQPACKET")
 """Whether several messages may wait in a socket, each of which can be taken out whole by either side."""
 
 STOP: Final[int] = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
@@ -38,15 +43,13 @@ NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
 FOLDER: Final[int] = getattr(os, "O_DIRECTORY", 0)
 AT_ONCE: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
-_GROUP_FLAG: Final[int] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-_GROUP: Final = None if _GROUP_FLAG else 0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def _prctl(option: int, value: int | bytes) -> None:
-    if sys.platform == "linux":
+    if sys.platform == "linux" and CAN_FORK:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
@@ -65,9 +68,16 @@ def adopt_orphans(adopts: bool) -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, int(adopts))
 
 
+def count_allowed() -> int | None:
+    """Return how many processors the affinity of this process allows, None where there is no such thing."""
+    if sys.platform == "linux" and hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return None
+
+
 def step_back() -> None:
     """Let this process not push aside the one that wakes it."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "sched_setscheduler"):
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
@@ -88,34 +98,10 @@ def clock() -> float:
         return time.monotonic()
 
 
-def start_group(
-    command: str | Sequence[str],
-    directory: str | os.PathLike[str] | None,
-    environment: Mapping[str, str] | None,
-    *,
-    stdin: int,
-    stdout: int,
-    stderr: int,
-) -> subprocess.Popen[bytes]:
-    """Start a program, a text by the shell, as the first of a group: a Ctrl-C for this process does not reach it."""
-    return subprocess.Popen(
-        command,
-        shell=isinstance(command, str),
-        cwd=directory,
-        env=environment,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        creationflags=_GROUP_FLAG,
-        process_group=_GROUP,
-    )
-
-
-if sys.platform == "win32":
-    import msvcrt
+if sys.platform == "win32" or not HAS_GROUPS:
     from multiprocessing.connection import wait as wait_for_connections
 
-    CAN_LOCK = True
+    CAN_LOCK = windows.CAN_LOCK
 
     def user() -> int:
         """Return the number of this user; Windows has none."""
@@ -127,14 +113,7 @@ if sys.platform == "win32":
 
     def lock(descriptor: int, wait: bool = True) -> bool:
         """Take the lock on a file until it is closed or the process ends; return False if another process has it."""
-        while True:
-            with suppress(OSError):
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-                return True
-            if not wait:
-                return False
-            time.sleep(0.01)
+        return windows.lock(descriptor, wait)
 
     def open_folder(path: os.PathLike[str]) -> int | None:
         """Open a folder to queue on it; None where that cannot be done."""
@@ -153,15 +132,14 @@ if sys.platform == "win32":
     def kill(pid: int) -> None:
         """Kill a process, if it is there."""
         with suppress(OSError):
-            os.kill(pid, signal.SIGTERM)  # ends it at once
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # on Windows the latter ends it at once
 
     def stop(pid: int) -> None:
         """Let a process do nothing more; Windows has no call for it."""
 
-    def kill_group(group: int, gently: bool = False) -> None:
-        """Kill a process and all of its group, as far as they are there; `gently` asks them to stop."""
-        with suppress(OSError):
-            os.kill(group, signal.CTRL_BREAK_EVENT if gently else signal.SIGTERM)
+    def kill_group(group: int) -> None:
+        """Kill the process that a group began with; on Windows the rest is in a job with it (see `Group`)."""
+        kill(group)
 
     def leads_group(pid: int) -> bool:
         """Tell whether the process leads a group of its own."""
@@ -180,7 +158,11 @@ if sys.platform == "win32":
 
     def wait_for(pid: int, wait: bool) -> tuple[int, int, int] | None:
         """Return exit status, signal and peak of memory in MB of a child that is dead; None while it lives."""
-        raise NotImplementedError("Windows ends processes by their handles")
+        raise NotImplementedError("Windows waits for processes by their handles (see `Group`)")
+
+    def is_child_of(parent: int) -> bool:
+        """Tell whether the process that started this one lives."""
+        return windows.lives(parent)  # between the two may be the launcher of a virtual environment
 
     def grow_pipe(descriptor: int, size: int) -> None:
         """Let a pipe hold so much, if this user may."""
@@ -193,10 +175,11 @@ if sys.platform == "win32":
 
     def set_blocking(descriptor: int, blocks: bool) -> None:
         """Let reads and writes of a pipe wait, or not."""
+        raise NotImplementedError("pipes of Windows are read by threads")
 
     def look_into(descriptors: Collection[int]) -> Callable[[float | None], object]:
         """Return what waits for input, for so many milliseconds at most (None: for ever), and tells what it found."""
-        raise OSError("Windows cannot wait for pipes like this")
+        raise NotImplementedError("Windows cannot wait for pipes like this")
 
     def wait_for_any(readers: Sequence[Any], timeout: float) -> list[Any]:
         """Return those sockets that can be read or are closed, after `timeout` seconds at most."""
@@ -216,28 +199,38 @@ if sys.platform == "win32":
 
     def socket_pair() -> tuple[socket.socket, socket.socket]:
         """Return two ends of a line that keeps messages apart."""
-        raise OSError("Windows has no such line")
+        raise NotImplementedError("Windows has no such line")
 
     def ignore_stops() -> None:
         """Leave the signals that stop to others."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in STOPS:
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
+
+    def give(descriptor: int) -> str:
+        """Let a process that is started with this descriptor have it; return the word by which it finds it."""
+        return windows.give(descriptor)
+
+    def take(word: str) -> int:
+        """Return the descriptor that was given, for this process alone."""
+        return windows.take(word)
+
+    def _start_options(gives: Sequence[int], session: bool) -> dict[str, Any]:
+        return windows.start_options(gives)
+
+    def _end_group(group: "Group", gently: bool) -> None:
+        if gently:
+            group.send_signal(STOP)
+        else:
+            group.job.end()
+
+    def _reap(group: "Group", wait: bool) -> tuple[int, int, int] | None:
+        status = group.wait() if wait else group.poll()
+        return None if status is None else (max(status, 0), max(-status, 0), group.job.peak_mb())
 
 else:
-    from types import ModuleType
+    import fcntl
 
-    fcntl: ModuleType | None
-    try:
-        import fcntl
-    except ImportError:
-        fcntl = None
-    CAN_LOCK = fcntl is not None
-    _HAS_USAGE: bool
-    try:
-        import resource as _resource
-    except ImportError:
-        _HAS_USAGE = False
-    else:
-        _HAS_USAGE = hasattr(_resource, "struct_rusage")
+    CAN_LOCK = True
 
     def user() -> int:
         """Return the number of this user."""
@@ -253,8 +246,6 @@ else:
         A POSIX lock and not `flock`: a forked child would keep a `flock` alive. Closing any descriptor of a file drops
         the locks that the process has on it.
         """
-        if fcntl is None:
-            return wait
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
@@ -265,16 +256,14 @@ else:
 
     def open_folder(path: os.PathLike[str]) -> int | None:
         """Open a folder to queue on it; None where that cannot be done."""
-        return None if fcntl is None else os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def take_turn(descriptor: int) -> None:
         """Wait for the turn of those who queue."""
-        assert fcntl is not None
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def pass_turn(descriptor: int) -> None:
         """Let the next one have his turn."""
-        assert fcntl is not None
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def has_open(path: os.PathLike[str]) -> bool:
@@ -295,10 +284,10 @@ else:
         with suppress(OSError):
             os.kill(pid, signal.SIGSTOP)
 
-    def kill_group(group: int, gently: bool = False) -> None:
-        """Kill a process and all of its group, as far as they are there; `gently` asks them to stop."""
+    def kill_group(group: int) -> None:
+        """Kill a process and all of its group, as far as they are there."""
         with suppress(OSError):
-            os.killpg(group, signal.SIGTERM if gently else signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)
 
     def leads_group(pid: int) -> bool:
         """Tell whether the process leads a group of its own."""
@@ -339,21 +328,20 @@ else:
 
         Raise `ChildProcessError` if somebody else has waited for it.
         """
-        most = 0
-        if not _HAS_USAGE:  # Python's `wait4` needs that module
-            found, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
-        else:
-            found, status, usage = os.wait4(pid, 0 if wait else os.WNOHANG)
-            most = usage.ru_maxrss
+        found, status, usage = os.wait4(pid, 0 if wait else os.WNOHANG)
         if found == 0:
             return None
         code = os.waitstatus_to_exitcode(status)
         # Linux counts in KiB, macOS in bytes.
-        return max(code, 0), max(-code, 0), most // (1024 if sys.platform == "linux" else 1024 * 1024)
+        return max(code, 0), max(-code, 0), usage.ru_maxrss // (1024 if sys.platform == "linux" else 1024 * 1024)
+
+    def is_child_of(parent: int) -> bool:
+        """Tell whether the process that started this one lives."""
+        return os.getppid() == parent
 
     def grow_pipe(descriptor: int, size: int) -> None:
         """Let a pipe hold so much, if this user may: refused if his pipes take too much already."""
-        if sys.platform == "linux" and fcntl is not None:
+        if sys.platform == "linux":
             with suppress(PermissionError):
                 fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
 
@@ -375,7 +363,7 @@ else:
         os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
 
     def _only_writes(descriptor: int) -> bool:
-        return fcntl is not None and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
 
     def set_blocking(descriptor: int, blocks: bool) -> None:
         """Let reads and writes of a pipe wait, or not."""
@@ -411,9 +399,63 @@ else:
 
     def socket_pair() -> tuple[socket.socket, socket.socket]:
         """Return two ends of a line that keeps messages apart."""
-        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET if HAS_PACKETS else socket.SOCK_DGRAM)
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def ignore_stops() -> None:
         """Leave the signals that stop to others."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+
+    def give(descriptor: int) -> str:
+        """Let a process that is started with this descriptor have it; return the word by which it finds it."""
+        return str(descriptor)
+
+    def take(word: str) -> int:
+        """Return the descriptor that was given, for this process alone."""
+        number = int(word)
+        os.set_inheritable(number, False)
+        return number
+
+    def _start_options(gives: Sequence[int], session: bool) -> dict[str, Any]:
+        return {"pass_fds": gives, **({"start_new_session": True} if session else {"process_group": 0})}
+
+    def _end_group(group: "Group", gently: bool) -> None:
+        os.killpg(group.pid, signal.SIGTERM if gently else signal.SIGKILL)
+
+    def _reap(group: "Group", wait: bool) -> tuple[int, int, int] | None:
+        group.returncode = 0  # so that Popen does not reap it itself
+        return wait_for(group.pid, wait)
+
+
+class Group(subprocess.Popen[bytes]):
+    """A program, a text by the shell, and what it starts: ended together, and not reached by a Ctrl-C for this process.
+
+    On POSIX they are a process group or a session, on Windows a job object. The program has the descriptors that we
+    `give` it.
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[str],
+        directory: str | os.PathLike[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        gives: Sequence[int] = (),
+        session: bool = False,
+        **streams: int,
+    ) -> None:
+        options = {**_start_options(gives, session), **streams}
+        super().__init__(command, shell=isinstance(command, str), cwd=directory, env=environment, **options)
+        self.job = windows.Job(self)
+
+    def end(self, gently: bool = False) -> None:
+        """Kill all of it, as far as it is there; `gently` asks it to stop."""
+        with suppress(OSError):
+            _end_group(self, gently)
+
+    def reap(self, wait: bool) -> tuple[int, int, int] | None:
+        """Return exit status, signal and peak of memory in MB once the program is dead; None while it lives.
+
+        Raise `ChildProcessError` if somebody else has waited for it.
+        """
+        return _reap(self, wait)

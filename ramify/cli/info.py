@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ramify.app import Ramify
 from ramify.cli.facts import Json, facts_of, print_facts
+from ramify.cli.lanes import LONGEST, Lane, read_lanes
 from ramify.cli.screen import out, print_page
 from ramify.cli.settings import show_settings
 from ramify.cli.store import Config, NoPager, Url, look_here, open_existing
@@ -26,6 +27,7 @@ from ramify.picture.words import COLOURS, coloured, name_of, plain
 from ramify.stores.address import mask
 
 ALL: Final = "all"
+GROUPS: Final = "(groups)"
 SCHEDULED: Final = "scheduled"
 LATEST: Final = 5
 """So many trees are named, for who has lost the id of his own."""
@@ -40,6 +42,7 @@ class _Look(Struct):
     counts: dict[str, dict[str, int]]
     trees: list[Row]
     info: Info
+    lanes: list[Lane]
     oldest: dict[str, float]
     at: float
 
@@ -57,7 +60,7 @@ def info(
     url: Url = None,
     config: Config = None,
 ) -> None:
-    """Show queues, latest trees, workers and limits.
+    """Show queues, lanes, latest trees, workers and limits.
 
     With --interval again and again, until Ctrl-C.
     """
@@ -106,7 +109,9 @@ def _look(app: Ramify) -> _Look:
     trees = app.store.jobs(Which(roots=True), Page(size=LATEST, newest=True))
     ready = [queue for queue, row in sorted(counts.items()) if row.get(State.READY)]
     oldest = {queue: age for queue in ready for age in ages_of_oldest(app.store, queue)}
-    return _Look(app.url, dict(sorted(counts.items())), trees, app.store.info(), oldest, time.monotonic())
+    facts = app.store.info()
+    lanes = read_lanes(app, counts, facts.limits)
+    return _Look(app.url, dict(sorted(counts.items())), trees, facts, lanes, oldest, time.monotonic())
 
 
 def _facts(look: _Look) -> dict[str, Any]:
@@ -114,6 +119,10 @@ def _facts(look: _Look) -> dict[str, Any]:
     return {
         "url": mask(look.url),
         "queues": look.counts,
+        "lanes": [
+            {"queue": lane.queue, "task": lane.task or None, "jobs": lane.counts, "room": lane.room}
+            for lane in look.lanes
+        ],
         "oldest": look.oldest,
         "trees": [facts_of(row) for row in look.trees],
         "workers": [_worker_facts(session, session.id in lost) for session in _sorted(look.info)],
@@ -140,6 +149,8 @@ def _draw(look: _Look, before: _Look | None = None) -> Group:
     parts: list[RenderableType] = [Text(plain(mask(look.url)), "bold"), gap, _draw_jobs(look.counts)]
     if before is not None:
         parts.append(Text(f"ended: {_count_ended(look, before) / max(look.at - before.at, 0.001):,.1f} a second"))
+    if look.lanes:
+        parts += [gap, _draw_lanes(look.lanes)]
     if look.trees:
         parts += [gap, _draw_trees(look.trees)]
     return Group(*parts, gap, _draw_workers(look.info), gap, *_draw_rest(look))
@@ -163,6 +174,22 @@ def _draw_jobs(counts: Mapping[str, Mapping[str, int]]) -> RenderableType:
         table.add_row(Text(plain(queue)), *(_number(counts[queue].get(state, 0)) for state in states))
     if len(counts) > 1:
         table.add_row(ALL, *(_number(total[state]) for state in states), style="bold")
+    return table
+
+
+def _draw_lanes(lanes: list[Lane]) -> RenderableType:
+    """Draw the fullest lanes; the sum of the others stands below, so that nobody takes them for all."""
+    states = [state for state in SHOWN if any(state in lane.counts for lane in lanes)]
+    table = _table("lane", "queue")
+    for state in [*states, "at most"]:
+        table.add_column(Text(state), justify="right")
+    for lane in lanes[:LONGEST]:
+        room = "·" if lane.room is None else f"{lane.room:,}"
+        cells = [Text(plain(lane.task or GROUPS)), Text(plain(lane.queue))]
+        table.add_row(*cells, *(_number(lane.counts.get(state, 0)) for state in states), room)
+    if rest := lanes[LONGEST:]:
+        total = [sum(lane.counts.get(state, 0) for lane in rest) for state in states]
+        table.add_row(f"{len(rest):,} more", "", *map(_number, total), "", style="bold")
     return table
 
 

@@ -1,6 +1,8 @@
 """`ramify worker`: run jobs until told to stop."""
 
 import os
+import random
+import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -10,11 +12,13 @@ from ramify.app import Ramify
 from ramify.cli.complete import names_of
 from ramify.cli.screen import log_as, log_plainly, note
 from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
-from ramify.errors import BadTask
+from ramify.errors import BadTask, StoreDown
 from ramify.model import UNDONE, State
 from ramify.observe.logs import Json, tell
 from ramify.settings import Settings, find_strays, read_settings
 from ramify.stores.address import mask
+from ramify.stores.open import is_elsewhere
+from ramify.worker.loop import LONGEST_PAUSE
 from ramify.worker.manager import Manager
 from ramify.worker.process import tie_to
 from ramify.worker.watch import Watch, find_watch
@@ -109,7 +113,7 @@ def worker(
 def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None:
     """Run a worker to its end, and say what it is for."""
     served, n = settings.tasks, settings.count_children()
-    with Ramify(settings.url, tasks=served) as app:
+    with _open(settings, manager) as app:
         tasks = len(app.tasks.current())
         if not tasks:
             raise BadTask(f"{', '.join(served)} defines no function that could run")
@@ -134,6 +138,28 @@ def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None
             note(spell_ends(hand.ended))
             if any(hand.ended[state] for state in UNDONE):
                 raise typer.Exit(1)
+
+
+def _open(settings: Settings, manager: Manager) -> Ramify:
+    """Open the store. One whose server is down is waited for, as it is later on, unless there may be nothing to run.
+
+    A container that starts before its server would else be started anew, ever more slowly.
+    """
+    pause, said = 0.25, ""
+    while True:
+        try:
+            return Ramify(settings.url, tasks=settings.tasks)
+        except StoreDown as error:
+            if settings.burst or not is_elsewhere(settings.url):
+                raise
+            if said != str(error):
+                said = str(error)
+                note(f"the store cannot be used; trying again: {said}")
+            pause = min(LONGEST_PAUSE, 2 * pause)
+            manager.wait(2 * LONGEST_PAUSE)
+            time.sleep(pause * (0.5 + random.random() / 2))
+            if manager.is_gone():
+                raise
 
 
 def spell_ends(ended: Mapping[State, int]) -> str:

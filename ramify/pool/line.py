@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from ramify.cpus import count_cpus
 from ramify.errors import BadSettings
 from ramify.settings import READERS, Settings, read_settings
 
@@ -108,7 +109,7 @@ def _with_queue(settings: Settings, queue: str) -> Settings:
 def _make(
     name: str, n: int | None, settings: Settings, directory: Path, python: str, environment: Mapping[str, str]
 ) -> Line:
-    count = os.cpu_count() or 1 if n is None else n
+    count = count_cpus() if n is None else n
     said = {key: getattr(settings, key) for key in PASSED}
     passed = {f"RAMIFY_{key.upper()}": _spell(value) for key, value in said.items() if value is not None}
     # Each worker of a pool has one child unless more are asked for: what a pool has more of is workers.

@@ -1,13 +1,12 @@
 """One log for all: each line with the name of who said it, in a colour of its own where colours are seen."""
 
-import os
 import zlib
 from typing import Final, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-from ramify import system
+from ramify.inlet import open_inlet
 
 COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 POOL: Final = "pool"
@@ -53,15 +52,13 @@ class Lines:
     """The lines that come out of a pipe, which may end anywhere."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self.inlet = open_inlet(descriptor)
         self._rest = b""
-        system.set_blocking(descriptor, False)
 
     def read(self) -> list[bytes]:
         """Return the lines that have come since the last time."""
-        try:
-            text = os.read(self._descriptor, LONGEST)
-        except (BlockingIOError, OSError):
+        text = self.inlet.read()
+        if text is None:
             return []
         *lines, self._rest = (self._rest + text).split(b"\n")
         if len(self._rest) > LONGEST or not text:

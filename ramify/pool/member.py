@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Final
 
 from ramify import system
+from ramify.inlet import Inlet
 from ramify.pool.line import Line
 from ramify.pool.log import Lines
 from ramify.worker.process import ask_to_stop, start_apart
@@ -37,12 +38,12 @@ class Member:
         command = [line.python, "-m", "ramify.cli", "worker", "--pool", str(os.getpid())]
         self.process = start_apart(command, line.directory, environment)
         assert self.process.stdout is not None
-        self._output = self.process.stdout.fileno()
-        self.lines = Lines(self._output)
+        with self.process.stdout as output:
+            self.lines = Lines(os.dup(output.fileno()))
 
-    def sources(self) -> Collection[int | socket.socket]:
+    def sources(self) -> Collection[Inlet | socket.socket]:
         """Return what can be read when the worker has something to say."""
-        return [self._output] if self._socket is None else [self._output, self._socket]
+        return [self.lines.inlet] if self._socket is None else [self.lines.inlet, self._socket]
 
     def hear(self) -> None:
         """Take note of signs of life."""
@@ -83,11 +84,11 @@ class Member:
     def close(self) -> list[bytes]:
         """Let go of a dead one; return the last lines that it said."""
         last = []
+        self.lines.inlet.end()
         while lines := self.lines.read():
             last += lines
         last += self.lines.rest()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.lines.inlet.close()
         if self._socket is not None:
             path = self._socket.getsockname()
             self._socket.close()

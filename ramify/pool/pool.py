@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from ramify.errors import BadSettings
 from ramify.pool.control import Ask, Door, Tell
@@ -100,7 +100,7 @@ class Pool:
         self._give_up()
 
     def _sleep(self, door: Door, woken: socket.socket) -> None:
-        sources: list[int | socket.socket] = [woken, *door.sources()]
+        sources: list[Any] = [woken, *door.sources()]
         for member in self._members():
             sources += member.sources()
         births = [post.next_birth for post in self._each_post() if post.member is None]

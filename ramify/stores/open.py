@@ -49,6 +49,12 @@ def open_store(url: str, schema: str | None = None) -> Store:
     raise BadStore(f"{mask(url)!r} is not the address of a store; use {ADDRESSES}")
 
 
+def is_elsewhere(url: str) -> bool:
+    """Tell whether a server keeps what is stored there, which may be down for a while."""
+    scheme = urlsplit(url).scheme
+    return scheme in REDIS or scheme.partition("+")[0] in ("postgresql", "postgres")
+
+
 class Engine(Protocol):
     """What is taken of an engine of SQLAlchemy: its address."""
 

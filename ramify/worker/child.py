@@ -8,15 +8,17 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from ramify.lines import Lines
 from ramify.model import Failure
+from ramify.system import HAS_PACKETS, take
 from ramify.tasks import Tasks
+from ramify.worker import pipe, stream
+from ramify.worker.board import Board
 from ramify.worker.call import Advance, Call, Message, Report, Said
-from ramify.worker.output import Piped, Pipes
-from ramify.worker.pipe import Board, ChildEnd
+from ramify.worker.output import Piped, Pipes, listening
 from ramify.worker.process import leave_to_guard, settle_in
 from ramify.worker.run import Runner
 
@@ -26,7 +28,7 @@ LOOK_EVERY = 0.1
 class Child:
     """Runs what comes through its end of the line until that closes."""
 
-    def __init__(self, end: ChildEnd, tasks: Tasks, directory: Path, pipes: Pipes) -> None:
+    def __init__(self, end: pipe.ChildEnd | stream.ChildEnd, tasks: Tasks, directory: Path, pipes: Pipes) -> None:
         self._end, self._board = end, end.board
         self._lock = threading.Lock()
         keeper = (self._board.own, self._board.disown)
@@ -139,14 +141,22 @@ def _expire(task: "asyncio.Task[object]", late: list[bool]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve as a spawned child: supervisor's pid, descriptors of line and output, path of the board, modules."""
-    supervisor, inbox, outbox, output, board, *modules = arguments
+    """Serve as a spawned child: supervisor's pid, its end of the line and of the output, path of the board, modules."""
+    supervisor, ends, path, *modules = arguments
     settle_in(int(supervisor))
-    end = ChildEnd(socket.socket(fileno=int(inbox)), int(outbox), Board(Path(board)))
-    tasks = Tasks(modules)
+    tasks, board = Tasks(modules), Board(Path(path))
+    inbox, outbox, *output = map(take, ends.split(","))
+    end: pipe.ChildEnd | stream.ChildEnd
+    end = (
+        pipe.ChildEnd(socket.socket(fileno=inbox), outbox, board)
+        if HAS_PACKETS
+        else stream.ChildEnd(inbox, outbox, board)
+    )
     tasks.names()
-    ends = [int(word) for word in output.split(",") if word]
-    Child(end, tasks, Path(board).parent, list(zip(ends[::2], ends[1::2], strict=True))).serve()
+    pipes = list(zip(output[::2], output[1::2], strict=True))
+    # Without pipes what a job prints is known by its context.
+    with nullcontext() if pipes else listening():
+        Child(end, tasks, Path(path).parent, pipes).serve()
 
 
 if __name__ == "__main__":

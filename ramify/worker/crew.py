@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Final
 
 from ramify.errors import CannotStart
+from ramify.inlet import Inlet
 from ramify.model import Back, Claim, JobId, Line, Outcome, Progress, Row, Value
 from ramify.system import CAN_FORK
 from ramify.tasks import Tasks
@@ -83,10 +84,10 @@ class Crew:
         functions, coroutines = count_room(self._hands, self._pending, self._pace.mean, monotonic())
         return functions, coroutines if self._asynchronous else 0
 
-    def filenos(self) -> list[int]:
+    def sources(self) -> list[int | Inlet]:
         """Return what can be read when a child has something to say or is dead."""
         watch = [] if self._guard.watch is None else [self._guard.watch]
-        return [*watch, *(number for hand in self._hands for number in hand.filenos())]
+        return [*watch, *(source for hand in self._hands for source in hand.sources())]
 
     def next_time(self) -> float:
         """Return by the monotonic clock when `check_time` has something to do, if nothing else happens."""

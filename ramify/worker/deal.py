@@ -8,14 +8,13 @@ more children kept free for it.
 from collections.abc import Sequence
 from typing import Final
 
-from ramify.system import HAS_PACKETS
 from ramify.worker.hand import Flight, Hand
 
 AHEAD: Final = 0.02
 """Seconds of work that a child is given ahead."""
 
-MOST: Final = 400 if HAS_PACKETS else 1
-"""How many functions a child is given ahead; a few more fit into the buffers of its socket."""
+MOST: Final = 400
+"""How many functions a child is given ahead; a few more fit into the buffers of its socket, if it has one."""
 
 LONG: Final = 0.05
 """A function that has run so long does not keep others waiting behind it."""

@@ -84,6 +84,7 @@ class Desk:
         self.session: SessionId = ""
         self.outcomes: list[Outcome] = []
         self.lines: list[Line] = []
+        self._cut = Counter[JobId]()
         self.claims: list[Claim] = []
         self.results: dict[JobId, Value] = {}
         self.cancels: list[JobId] = []
@@ -118,6 +119,7 @@ class Desk:
             self._under_way = None
         for kept in (self.outcomes, self.lines, self.claims, self.cancels, self._reports, self._arrived, self._doomed):
             kept.clear()
+        self._cut.clear()
         self.results.clear()
         self._grown.clear()
         self._needing.clear()
@@ -221,10 +223,15 @@ class Desk:
     def say(self, lines: Sequence[Line]) -> None:
         """Accept lines for the logs of jobs of ours; if the store is away for long, the newest are kept."""
         self.lines += lines
+        self._cut.update(line.job for line in self.lines[: -4 * LOG])
         del self.lines[: -4 * LOG]
 
     def append(self) -> None:
-        """Add to the logs what was said."""
+        """Add to the logs what was said, and how much of it is missing."""
+        if self._cut:
+            missing = "… lines that are missing here, for the store was away for long: {:,}"
+            self.store.append(self.session, [Line(job, missing.format(n), "err") for job, n in self._cut.items()])
+            self._cut.clear()
         lines = self.lines[:SLICE]
         while lines:
             self.store.append(self.session, lines)

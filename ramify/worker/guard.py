@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Final, NoReturn
 
 from ramify import system
-from ramify.worker.pipe import read_groups
+from ramify.worker.board import read_groups
 from ramify.worker.process import children_of, kill_groups
 
 SILENCE: Final = 26.0

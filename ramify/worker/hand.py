@@ -5,11 +5,13 @@ from time import monotonic
 
 from msgspec import Struct
 
+from ramify.inlet import Inlet
 from ramify.model import Claim, Failure, JobId, Value
+from ramify.system import HAS_PACKETS
 from ramify.tasks import Tasks
+from ramify.worker import pipe, stream
 from ramify.worker.call import Advance, Report, Said, make_call
 from ramify.worker.child import Child
-from ramify.worker.pipe import ChildEnd, SupervisorEnd
 from ramify.worker.process import Death, Process, fork, kill_groups, spawn
 
 
@@ -44,7 +46,7 @@ class Doom(Struct, frozen=True):
 class Hand:
     """A child that runs jobs."""
 
-    def __init__(self, process: Process, end: SupervisorEnd) -> None:
+    def __init__(self, process: Process, end: pipe.SupervisorEnd | stream.SupervisorEnd) -> None:
         self.process, self.end = process, end
         self.flights: dict[int, Flight] = {}
         self.load = 0.0
@@ -123,12 +125,13 @@ class Hand:
         death = self.process.reap(wait)
         if death is not None:
             kill_groups(self.end.board.groups())  # programs may outlive the child that started them
+            self.end.hear_out()
         return death
 
-    def filenos(self) -> list[int]:
+    def sources(self) -> list[int | Inlet]:
         """Return what can be read when the child has something to say or is dead."""
         watch = self.process.watch
-        return self.end.filenos() if watch is None else [*self.end.filenos(), watch]
+        return [self.end.source()] if watch is None else [self.end.source(), watch]
 
     def close(self) -> None:
         """Let go of a dead child."""
@@ -148,16 +151,22 @@ class Hand:
 
 def start(directory: Path, name: str, tasks: Tasks, fresh: bool) -> Hand:
     """Start a child: a fork of this process, or a `fresh` Python that imports the tasks itself."""
-    end = SupervisorEnd(directory, name)
+    if not HAS_PACKETS:
+        return _start_fresh(stream.SupervisorEnd(directory, name), tasks)
+    end = pipe.SupervisorEnd(directory, name)
     if fresh:
-        inbox, outbox, *output = end.keeps()
-        arguments = [str(inbox), str(outbox), ",".join(map(str, output)), str(end.board_path), *tasks.modules]
-        process = spawn(arguments, end.keeps())
-    else:
+        return _start_fresh(end, tasks)
 
-        def serve() -> None:
-            Child(ChildEnd(end.inbox, end.outbox, end.board), tasks, directory, end.output).serve()
+    def serve() -> None:
+        Child(pipe.ChildEnd(end.inbox, end.outbox, end.board), tasks, directory, end.output).serve()
 
-        process = fork(serve, end.keeps())
+    process = fork(serve, end.keeps())
+    end.started()
+    return Hand(process, end)
+
+
+def _start_fresh(end: pipe.SupervisorEnd | stream.SupervisorEnd, tasks: Tasks) -> Hand:
+    keeps = end.keeps()
+    process = spawn([*end.words(keeps), *tasks.modules], keeps)
     end.started()
     return Hand(process, end)

@@ -23,11 +23,10 @@ from types import FrameType
 from typing import Final
 
 from ramify.deploy import declare_limits
-from ramify.errors import BadTask, CannotStart, Lost, StoreDown
+from ramify.errors import BadTask, Lost, StoreDown
 from ramify.model import Exchange, State, Want
 from ramify.proc import awaits
 from ramify.stores.protocol import Store
-from ramify.system import NAME as SYSTEM
 from ramify.system import STOPS, clock, wait_for_any
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
@@ -92,8 +91,6 @@ class Worker:
         When stopped it claims no more, gives back what has not begun, lets the rest finish for `grace` seconds, then
         kills it and gives it back too. A second signal ends that wait. `manager` is told that we are ready, and live.
         """
-        if SYSTEM == "win32":
-            raise CannotStart("workers do not run on Windows yet; run this one under WSL, or jobs by run_until_empty")
         names = self._tasks.names()
         if self._fresh and "__main__" in self._tasks.modules:
             raise BadTask("a fresh interpreter cannot import the functions of __main__; move them to a module")
@@ -257,7 +254,7 @@ class Worker:
             functions, tasks = coroutines, self._coroutines
         else:
             tasks = self._known
-        return Want(functions, self._queues, tasks, host=self._host, units=self._units)
+        return Want(functions, self._queues, tasks, host=self._host, units=self._units, sure=self._burst)
 
     def _keep_lease(self) -> None:
         now = monotonic()
@@ -331,8 +328,7 @@ class Worker:
         if self._desk.lines:
             until = min(until, self._next_lines)
         if until > now:
-            descriptors = self._crew.filenos()
-            if self._store.wait(self._queues, until - now, [*descriptors, self._near]):
+            if self._store.wait(self._queues, until - now, [*self._crew.sources(), self._near]):
                 self._next_poll = 0.0
             self._hear_stop()
 

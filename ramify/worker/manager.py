@@ -37,6 +37,10 @@ class Manager:
         self.tell("WATCHDOG=1", *([] if self._ready else ["READY=1"]), *([f"STATUS={status}"] if status else []))
         self._ready = True
 
+    def wait(self, seconds: float) -> None:
+        """Tell that we live, but need so many seconds more until we are ready."""
+        self.tell("WATCHDOG=1", f"EXTEND_TIMEOUT_USEC={seconds * 1e6:.0f}", "STATUS=waits for the store")
+
     def tell(self, *facts: str) -> None:
         """Tell facts as sd_notify(3) writes them; one that nobody hears is lost."""
         if self._address:
@@ -46,7 +50,7 @@ class Manager:
 
     def is_gone(self) -> bool:
         """Tell whether the parent that we may not outlive is dead."""
-        return bool(self._parent) and os.getppid() != self._parent
+        return bool(self._parent) and not system.is_child_of(self._parent)
 
 
 NOBODY: Final = Manager()

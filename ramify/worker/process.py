@@ -44,27 +44,34 @@ class Death(Struct, frozen=True):
 class Process:
     """A child process. `watch` is a descriptor that can be read once it is dead, None where there is no such thing."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, group: system.Group | None = None) -> None:
+        self.pid, self._group = pid, group
         self.watch = system.watch(pid)
         self._death: Death | None = None
 
     def kill(self) -> None:
         """Kill the process and whatever else is in its group."""
-        system.kill_group(self.pid)
+        if self._group is None:
+            system.kill_group(self.pid)
+        else:
+            self._group.end()
         system.kill(self.pid)
 
     def reap(self, wait: bool = False) -> Death | None:
         """Return how the process ended, None while it lives. Call `kill` first if you `wait`."""
         if self._death is None:
             try:
-                ended = system.wait_for(self.pid, wait)
+                ended = system.wait_for(self.pid, wait) if self._group is None else self._group.reap(wait)
             except ChildProcessError:  # somebody else reaped it
                 ended = (-1, 0, 0)
             if ended is None:
                 return None
             self._death = Death(*ended)
-            system.kill_group(self.pid)  # its group may outlive it
+            # Its group may outlive it.
+            if self._group is None:
+                system.kill_group(self.pid)
+            else:
+                self._group.end()
         return self._death
 
     def close(self) -> None:
@@ -110,28 +117,38 @@ def _be_child(
         os._exit(status)
 
 
-def spawn(arguments: Sequence[str], pass_fds: Sequence[int]) -> Process:
-    """Start a fresh Python with `ramify.worker.child` and these arguments and descriptors."""
+def spawn(arguments: Sequence[str], gives: Sequence[int]) -> Process:
+    """Start a fresh Python with `ramify.worker.child`, and give it these arguments and descriptors."""
     environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
     # The modules of tasks are found as they were found here.
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(os.getpid()), *arguments],
+    group = system.Group(
+        [find_python(environment), "-c", CHILD, str(os.getpid()), *arguments],
+        None,
+        environment,
+        gives=gives,
+        session=True,
         stdin=subprocess.DEVNULL,
-        pass_fds=pass_fds,
-        env=environment,
-        start_new_session=True,
     )
-    # It is reaped by `Process.reap`; so that Popen does not complain, it is told that this has happened.
-    child.returncode = 0
-    return Process(child.pid)
+    return Process(group.pid, group)
+
+
+def find_python(environment: dict[str, str]) -> str:
+    """Return the Python that runs this program, itself: on Windows a virtual environment has a launcher in its place,
+    which finds that environment again by a variable.
+    """
+    base: str = getattr(sys, "_base_executable", sys.executable)
+    if system.HAS_GROUPS or base == sys.executable:
+        return sys.executable
+    environment["__PYVENV_LAUNCHER__"] = sys.executable
+    return base
 
 
 def start_apart(
     command: Sequence[str], directory: str | os.PathLike[str], environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start a process which a Ctrl-C for this one does not reach; what it says comes out of its `stdout`."""
-    return system.start_group(
+    return system.Group(
         command, directory, environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
@@ -148,11 +165,11 @@ def settle_in(supervisor: int) -> None:
     system.die_with_parent()
     system.call_process(_name(supervisor))
     system.step_back()  # not to push aside the supervisor, which is about to send it more
-    if os.getppid() != supervisor:  # it died before the line above
+    if not system.is_child_of(supervisor):  # it died before the line above
         os._exit(1)
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name in system.STOPS:
+        signal.signal(signal.Signals[name], signal.SIG_DFL if name == "SIGTERM" else signal.SIG_IGN)
     for name in SECRETS:
         os.environ.pop(name, None)
 
@@ -263,5 +280,5 @@ def _read_children(path: str) -> list[int]:
 def tie_to(parent: int) -> None:
     """Let the kernel kill this process when its parent, of this pid, dies."""
     system.die_with_parent()
-    if os.getppid() != parent:  # it died before the line above
+    if not system.is_child_of(parent):  # it died before the line above
         os._exit(1)

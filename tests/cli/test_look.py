@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ramify import Ramify, group, job
-from ramify.model import Ended, Failure, Page, Session, State, Want, Which
+from ramify.model import Ended, Failure, Page, Rule, Session, State, Want, Which
 from ramify.picture.draw import draw_tree
 from ramify.picture.fold import READ, read_tree
 from ramify.stores.protocol import SLICE
@@ -39,6 +39,36 @@ def test_info_counts_by_queue_and_state(app: Ramify, ask: Command) -> None:
     assert ["all", "1", "2", "1"] in lines
     assert any(line[:2] == ["third", "ready"] for line in lines)
     assert ["worklist:", "empty"] in lines
+
+
+def test_info_shows_the_lanes(app: Ramify, ask: Command) -> None:
+    """Each task with unfinished jobs in a queue is a line, with how many of it may run."""
+    app.enqueue(total, [1])
+    app.run_until_empty()
+    app.store.limit("task:tests.face.tasks:double", Rule(3))
+    app.store.limit("queue:mail", Rule(2))
+    app.enqueue(group(job(double, 1), job(double, 2).options(queue="mail")))
+    app.enqueue(boom, "no")
+
+    lines = [line.split() for line in ask("info").out.splitlines()]
+    lanes = json.loads(ask("info", "--json").out)["lanes"]
+
+    assert ["lane", "queue", "waiting", "ready", "at", "most"] in lines
+    assert ["tests.face.tasks:double", "default", "·", "1", "3"] in lines
+    assert ["tests.face.tasks:double", "mail", "·", "1", "2"] in lines
+    assert ["tests.face.tasks:boom", "default", "·", "1", "·"] in lines
+    assert ["(groups)", "default", "1", "·", "·"] in lines
+    assert {"queue": "mail", "task": "tests.face.tasks:double", "jobs": {"ready": 1}, "room": 2} in lanes
+    assert 4 == len(lanes)
+
+
+def test_info_sums_up_lanes_that_are_many(app: Ramify, ask: Command) -> None:
+    """The fullest lanes are named, the others counted together."""
+    app.enqueue(group(*(job(double, n).options(queue=f"q{n}") for n in range(20))))
+
+    lines = [line.split() for line in ask("info").out.splitlines()]
+
+    assert ["9", "more", "·", "9"] in lines
 
 
 def test_info_names_the_workers(app: Ramify, ask: Command) -> None:

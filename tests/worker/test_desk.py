@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ramify.errors import Lost, StoreDown
-from ramify.model import Claim, Verb, Want, Which
+from ramify.model import Claim, Line, Verb, Want, Which
 from ramify.stores.memory import Memory
+from ramify.stores.protocol import LOG
 from ramify.tasks import Tasks
 from ramify.worker.call import Report
 from ramify.worker.desk import Desk
@@ -207,3 +208,19 @@ def test_an_exchange_of_a_lost_session_is_dropped(store: Torn, place: Place) -> 
         desk.forget()
 
     assert not (desk.is_exchanging() or desk.has_work())
+
+
+def test_a_log_says_how_much_of_it_is_missing(store: Torn, place: Place) -> None:
+    """If a store is away for so long that lines must be given up, the log of each job says how many."""
+    loud, quiet = place.add(call("double", 1)), place.add(call("double", 2))
+    desk = open_desk(store)
+    claim(desk)
+
+    desk.say([Line(quiet, "early"), Line(quiet, "earlier")])
+    desk.say([Line(loud, str(n)) for n in range(4 * LOG)])
+    desk.say([Line(quiet, "late")])
+    desk.append()
+
+    told = [line.text for line in store.log(quiet, 0)]
+    assert ["… lines that are missing here, for the store was away for long: 2", "late"] == told
+    assert str(4 * LOG - 1) == store.log(loud, 0, 5 * LOG)[-1].text

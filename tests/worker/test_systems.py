@@ -1,6 +1,7 @@
 """A worker and its store where nothing is POSIX-only: what macOS and Windows have not is taken away from Linux."""
 
 import ast
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,66 +12,22 @@ import pytest
 
 import ramify
 from ramify import Ramify, group, job
+from ramify.windows import Limits
+from tests.portable.sitecustomize import CALLS, MODULES, SIGNALS, SOCKETS
 
 ROOT: Final = Path(ramify.__file__).parents[1]
-MODULES: Final = {"fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "syslog", "posix"}
-CALLS: Final = {
-    *(
-        "fork",
-        "forkpty",
-        "register_at_fork",
-        "killpg",
-        "setsid",
-        "setpgid",
-        "getpgid",
-        "getpgrp",
-        "getsid",
-        "wait3",
-        "wait4",
-    ),
-    *(
-        "waitpid",
-        "waitid",
-        "pidfd_open",
-        "pidfd_send_signal",
-        "getuid",
-        "geteuid",
-        "getgid",
-        "chown",
-        "mkfifo",
-        "pread",
-    ),
-    *("pwrite", "fchmod", "fdatasync", "sched_setscheduler", "sysconf", "set_blocking", "statvfs", "nice", "WNOHANG"),
-    *("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY"),
-}
-SIGNALS: Final = {"SIGKILL", "SIGSTOP", "SIGCONT", "SIGHUP", "SIGCHLD", "SIGQUIT", "pthread_sigmask", "alarm", "pause"}
-SOCKETS: Final = {"AF_UNIX", "SOCK_SEQPACKET", "MSG_DONTWAIT"}
+PORTABLE: Final = ROOT / "tests" / "portable"
 ALLOWED: Final = {"ramify/system.py"}
-
-BLOCKED: Final = """
-import os, sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name in {"fcntl", "pwd", "grp", "resource", "termios"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-for name in ("fcntl", "pwd", "grp", "resource", "termios"):
-    sys.modules.pop(name, None)
-sys.meta_path.insert(0, Blocker())
-for name in ("fork", "forkpty", "pidfd_open", "posix_spawn"):
-    vars(os).pop(name, None)
-"""
-
 
 SUMS: Final = """
 import os
+from ramify import system
 
 def double(x):
     return 2 * x
 
-def can_fork():
-    return hasattr(os, "fork")
+def has_posix():
+    return system.HAS_GROUPS or system.HAS_POLL or system.CAN_FORK
 
 def crash():
     os._exit(3)
@@ -100,16 +57,20 @@ def test_posix_only_calls_stand_in_one_file() -> None:
     assert {path: words for path, words in found.items() if words}.keys() == ALLOWED
 
 
+def test_the_layout_of_a_structure_of_windows() -> None:
+    """What its kernel is handed has the size that it expects on 64 bits."""
+    assert 144 == ctypes.sizeof(Limits)
+
+
 @pytest.mark.slow
 def test_a_worker_runs_without_posix(tmp_path: Path) -> None:
     """With the POSIX-only modules blocked and nothing to fork with, a worker and its children run jobs on SQLite."""
-    (tmp_path / "sitecustomize.py").write_text(BLOCKED)  # the children are fresh Pythons: they find it too
     (tmp_path / "sums.py").write_text(SUMS)
     url = f"sqlite:///{tmp_path}/jobs.db"
     with Ramify(url) as app:
-        tree = app.enqueue(group(*[job("sums:double", n) for n in range(20)], job("sums:can_fork")))
+        tree = app.enqueue(group(*[job("sums:double", n) for n in range(20)], job("sums:has_posix")))
         dead = app.enqueue("sums:crash")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "RAMIFY_URL": url}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [PORTABLE, tmp_path, ROOT])), "RAMIFY_URL": url}
 
     worker = subprocess.run(
         [sys.executable, "-m", "ramify.cli", "worker", "sums", "--burst", "-n", "2"],
