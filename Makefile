@@ -3,6 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 
+PORTABLE := $(foreach name,worker exec output run inline when beside desk deal,tests/worker/test_$(name).py)
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -11,7 +13,7 @@ LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check fix storm mutants bench coverage lock clean
+.PHONY: help run test portable check fix storm mutants bench coverage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +23,9 @@ run: $(VENV)/.run ## run the example: a report from the standard library, in dep
 
 test: $(VENV)/.dev ## run the tests (ARGS="-m 'not slow' tests/graph" for some of them)
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+portable: $(VENV)/.dev ## run the tests of workers once more, with all hidden that Windows lacks
+	@PYTHONPATH=$(CURDIR)/tests/portable $(BIN)/python -m pytest -q -k "not (postgres or redis or directory)" $(PORTABLE)
 
 check: $(VENV)/.dev ## check format, lint, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted; 'make fix' does it" >&2; exit 1; }
