@@ -39,8 +39,10 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff check --quiet --fix .
 
 storm: $(VENV)/.dev ## kill, freeze, stop and starve workers for hours, and explore the algebra (CI does a fiftieth)
-	@STORM_JOBS=10000 STORM_KILLS=500 $(BIN)/python -m pytest -q -s tests/worker/test_storm.py
-	@STORM_JOBS=2000 STORM_KILLS=40 STORM_STORE=40 $(BIN)/python -m pytest -q -s -k postgres tests/worker/test_storm.py
+	@STORM_JOBS=10000 STORM_KILLS=500 $(BIN)/python -m pytest -q -s -k t1_ tests/worker/test_storm.py
+	@STORM_POINTS=1 $(BIN)/python -m pytest -q tests/worker/test_points.py
+	@STORM_RESTARTS=100 $(BIN)/python -m pytest -q -s -k t11 tests/worker/test_storm.py
+	@STORM_JOBS=2000 STORM_KILLS=40 STORM_STORE=40 $(BIN)/python -m pytest -q -s -k "t1_ and postgres" tests/worker/test_storm.py
 	@STORM_TRANSFERS=4000 STORM_KILLS=60 $(BIN)/python -m pytest -q -s tests/examples/test_bank.py
 	@STORM_ORPHANS=200 $(BIN)/python -m pytest -q -s tests/worker/test_orphans.py
 	@STORM_FREEZES=100 STORM_FROZEN=10 $(BIN)/python -m pytest -q -s tests/worker/test_freeze.py

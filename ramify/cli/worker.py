@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -121,8 +122,11 @@ def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None
             f"ramify worker {os.getpid()} on {mask(app.url)}: {tasks} tasks of {', '.join(served)}, "
             f"queue {', '.join(settings.queues)}, {n} children; Ctrl-C stops it"
         )
-        for wrong in [*find_strays(), *app.check()]:
-            note(f"note: {wrong}")
+        wrong = find_strays()
+        with suppress(StoreDown):  # the worker waits for it, and says so
+            wrong = [*wrong, *app.check()]
+        for each in wrong:
+            note(f"note: {each}")
         hand = app.worker(
             children=n,
             queues=settings.queues,

@@ -111,7 +111,8 @@ def _prepare_child(point: str, strike: Callable[[], None]) -> None:
 
 
 def main(url: str, mark: str = "", point: str = "", action: str = "") -> None:
-    shorten()
+    if action == "freeze":
+        shorten()
     logging.basicConfig(level=logging.INFO, format="%(process)d %(message)s")
     store = open_store(url)
     if not mark:

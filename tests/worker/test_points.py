@@ -43,7 +43,7 @@ def test_t2_whatever_happens_at_a_point(shared: Place, tmp_path: Path, point: st
         subprocess.run(run([shared.url, str(mark), point, action]), stdout=log, stderr=log, timeout=60, check=False)
         assert mark.exists(), (tmp_path / "log").read_text()
         while shared.row(root).state not in ENDED:
-            subprocess.run(run([shared.url, str(mark)]), stdout=log, stderr=log, timeout=60, check=False)
+            subprocess.run(run([shared.url, str(mark), "", action]), stdout=log, stderr=log, timeout=60, check=False)
 
     lines = [line.rpartition(" ")[0] for line in ledger.read_text().splitlines()]
     runs = Counter(lines)

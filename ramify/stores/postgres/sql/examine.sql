@@ -11,7 +11,7 @@ SELECT job, args FROM ramify.payload
 --: wrong tries
 SELECT j.id, 'is to run again after ' || j.tries || ' tries that failed, of which its policy allows fewer'
 FROM ramify.job j LEFT JOIN ramify.payload p ON p.job = j.id
-WHERE j.ended IS NULL AND j.tries > coalesce((p.policy::json #>> '{retry,times}')::int, 0) LIMIT 20
+WHERE j.ended IS NULL AND j.tries > coalesce(substring(p.policy FROM '"times":([0-9]+)')::int, 0) LIMIT 20
 
 --: wrong lanes
 SELECT j.id, 'its lane ' || j.lane || ' is not stored' FROM ramify.job j
