@@ -22,7 +22,7 @@ run: $(VENV)/.run ## run the example: a report from the standard library, in dep
 	@$(BIN)/python examples/stdlib_report.py $(ARGS)
 
 test: $(VENV)/.dev ## run the tests (ARGS="-m 'not slow' tests/graph" for some of them)
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 portable: $(VENV)/.dev ## run the tests of workers once more, with all hidden that Windows lacks
 	@PYTHONPATH=$(CURDIR)/tests/portable $(BIN)/python -m pytest -q -k "not (postgres or redis or directory)" $(PORTABLE)

@@ -100,16 +100,16 @@ def retry(
         n = _retry_failed(app, queues)
         if json:
             print_facts({"retried": n})
-            return
-        where = f" of queue {', '.join(queues)}" if queues else ""
-        out().print(
-            Text(plain(f"{n:,} failed {'job' if n == 1 else 'jobs'}{where} will be tried again")), soft_wrap=True
-        )
+        else:
+            where = f" of queue {', '.join(queues)}" if queues else ""
+            what = f"{n:,} failed {'job' if n == 1 else 'jobs'}{where}"
+            out().print(Text(plain(f"{what} will be tried again")), soft_wrap=True)
         known = app.store.counts(Which(), "queue") if queues else {}
-        for queue in queues or ():
-            if queue not in known:
-                complain(f"there is no job of queue {queue!r}{suggest(queue, known)}")
-                raise typer.Exit(1)
+        unknown = [queue for queue in queues or () if queue not in known]
+        for queue in unknown:
+            complain(f"there is no job of queue {queue!r}{suggest(queue, known)}")
+        if unknown:
+            raise typer.Exit(1)
 
 
 def _cancel(app: Ramify, row: Row) -> _Answer:

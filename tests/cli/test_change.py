@@ -95,9 +95,8 @@ def test_retry_of_a_queue_that_nobody_knows_says_so(app: Ramify, ask: Command) -
     """A queue that is not there is a slip of the pen."""
     app.enqueue(job(boom, "it is broken").options(queue="mail"))
 
-    reply = ask("retry", "--queue", "mial")
-
-    assert (reply.code, reply.err) == (1, "ramify: there is no job of queue 'mial'; did you mean 'mail'?\n")
+    for reply in ask("retry", "--queue", "mial"), ask("retry", "--queue", "mial", "--json"):
+        assert (reply.code, reply.err) == (1, "ramify: there is no job of queue 'mial'; did you mean 'mail'?\n")
 
 
 def test_release_lets_a_held_tree_go(app: Ramify, ask: Command) -> None:

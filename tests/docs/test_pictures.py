@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from bench.picture import draw
 from ramify import group, job
 from ramify.cli.watch import draw_frame
 from ramify.graph.plan import plan
@@ -31,6 +32,7 @@ PICTURES = ROOT / "docs/pictures"
 FIRST = "01m7y31r2xe3r85zbvrvew2"
 WIDTH, HEIGHT = 72, 30
 CELL = 12.2
+TITLES = {"figures": "jobs a second, two processes, results stored"}
 AGE = 2 * 3600 + 5 * 60 + 30
 
 
@@ -56,7 +58,7 @@ def draw_command(folder: Path, *arguments: str) -> list[Text]:
     """Return what a command prints in a terminal."""
     store = open_store(f"sqlite:///{folder}/film.db")
     make_film(store)
-    kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "RAMIFY_URL"}}
+    kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR", "RAMIFY_URL"}}
     terminal = pexpect.spawn(
         sys.executable,
         ["-m", "ramify.cli", *arguments, "--url", "sqlite:///film.db"],
@@ -93,6 +95,11 @@ def draw_run(folder: Path) -> list[object]:
     return [draw_frame(store, film, 12, WIDTH, HEIGHT)]
 
 
+def draw_figures(folder: Path) -> list[Text]:
+    """Return how fast jobs are worked off, as measured."""
+    return draw()
+
+
 def to_svg(lines: list[Text] | list[object], name: str) -> str:
     """Return lines as an SVG that asks for nothing from elsewhere."""
     console = Console(
@@ -107,7 +114,7 @@ def to_svg(lines: list[Text] | list[object], name: str) -> str:
     )
     for line in lines:
         console.print(line, no_wrap=True, overflow="ellipsis")
-    svg = console.export_svg(title=f"ramify {name}", unique_id=name)
+    svg = console.export_svg(title=TITLES.get(name, f"ramify {name}"), unique_id=name)
     svg = re.sub(r"\s*@font-face \{.*?\}\n", "", svg, flags=re.DOTALL)
     return re.sub(r'x="([\d.]+)" (y="[\d.]+") textLength="([\d.]+)"([^>]*)>((?:&#160;)+)', indent, svg)
 
@@ -119,9 +126,9 @@ def indent(found: re.Match[str]) -> str:
     return f'x="{x:g}" {found[2]} textLength="{length:g}"{found[4]}>'
 
 
-@pytest.mark.parametrize("draw", [draw_info, draw_tree, draw_run], ids=lambda draw: draw.__name__[5:])
+@pytest.mark.parametrize("draw", [draw_info, draw_tree, draw_run, draw_figures], ids=lambda draw: draw.__name__[5:])
 def test_a_picture_is_what_the_program_draws(draw: Callable[[Path], list[Text]], tmp_path: Path) -> None:
-    """The README shows what `ramify info`, `tree` and `run` print today, in a few kilobytes."""
+    """The README shows what `ramify info`, `tree` and `run` print today, and the latest figures, in a few kilobytes."""
     name = draw.__name__[5:]
     drawn = to_svg(draw(tmp_path), name)
     path = PICTURES / f"{name}.svg"

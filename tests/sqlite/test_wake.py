@@ -292,17 +292,18 @@ def test_sockets_that_nobody_reads(path: Path) -> None:
 
 def test_folder_that_somebody_else_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that others may write to is not used: who owns it could ring, and remove what he likes."""
-    monkeypatch.setattr(tempfile, "tempdir", str(path.parent))
-    place = folder(path)
-    place.parent.chmod(0o777)
+    with tempfile.TemporaryDirectory() as others:  # a short name, as that of a socket must be
+        monkeypatch.setattr(tempfile, "tempdir", others)
+        place = folder(path)
+        place.parent.chmod(0o777)
 
-    with opened(path) as store:
-        store.enter(session("s"))
-        store.add(planned(leaf("a")))
+        with opened(path) as store:
+            store.enter(session("s"))
+            store.add(planned(leaf("a")))
 
-        assert not store.wait(("default",), 0.0)
+            assert not store.wait(("default",), 0.0)
 
-    assert [] == list(place.parent.iterdir())
+        assert [] == list(place.parent.iterdir())
 
 
 def test_folder_with_too_long_a_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
