@@ -25,7 +25,8 @@ test: $(VENV)/.dev ## run the tests (ARGS="-m 'not slow' tests/graph" for some o
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 portable: $(VENV)/.dev ## run the tests of workers once more, with all hidden that Windows lacks
-	@PYTHONPATH=$(CURDIR)/tests/portable $(BIN)/python -m pytest -q -k "not (postgres or redis or directory)" $(PORTABLE)
+	@PYTHONPATH=$(CURDIR)/tests/portable $(BIN)/python -m pytest -q -n 2 --dist worksteal \
+		-k "not (postgres or redis or directory)" $(PORTABLE)
 
 check: $(VENV)/.dev ## check format, lint, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted; 'make fix' does it" >&2; exit 1; }
@@ -45,7 +46,7 @@ storm: $(VENV)/.dev ## kill, freeze, stop and starve workers for hours, and expl
 	@STORM_JOBS=2000 STORM_KILLS=40 STORM_STORE=40 $(BIN)/python -m pytest -q -s -k "t1_ and postgres" tests/worker/test_storm.py
 	@STORM_TRANSFERS=4000 STORM_KILLS=60 $(BIN)/python -m pytest -q -s tests/examples/test_bank.py
 	@STORM_ORPHANS=200 $(BIN)/python -m pytest -q -s tests/worker/test_orphans.py
-	@STORM_FREEZES=100 STORM_FROZEN=10 $(BIN)/python -m pytest -q -s tests/worker/test_freeze.py
+	@STORM_FREEZES=40 STORM_FROZEN=25 $(BIN)/python -m pytest -q -s tests/worker/test_freeze.py
 	@STORM_FULL=50 $(BIN)/python -m pytest -q -s tests/worker/test_full_disk.py
 	@STORM_STOPS=500 STORM_ROLLS=50 $(BIN)/python -m pytest -q -s tests/pool/test_deploy.py
 	@STORM_DAMAGE=1000 STORM_LOOKS=1000 $(BIN)/python -m pytest -q -s tests/cli/test_doctor.py
