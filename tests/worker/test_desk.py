@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ramify.errors import Lost, StoreDown
-from ramify.model import Claim, Line, Verb, Want, Which
+from ramify.model import Again, Claim, Line, Verb, Want, Which
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import LOG
 from ramify.system import clock
@@ -239,3 +239,20 @@ def test_a_worker_knows_when_it_may_be_taken_for_dead(store: Torn, monkeypatch: 
     assert desk.is_cut_off()
     desk.beat([])
     assert not desk.is_cut_off()
+
+
+def test_a_second_try_in_a_lost_reply_is_not_forgotten(store: Torn, place: Place) -> None:
+    """If the reply that takes a first try's failure brings the second try, and is lost, that one is given back."""
+    job = place.add(call("double", 1))
+    desk = open_desk(store)
+    [first] = claim(desk)
+    desk.end(first.row, Again(job, first.row.attempt, 0.0))
+    store.broken = "after"
+    with pytest.raises(StoreDown):
+        desk.exchange(ALL)
+    store.broken = ""
+    assert (place.row(job).state, place.row(job).attempt) == ("running", 2)
+
+    again = [*claim(desk), *claim(desk)]
+
+    assert [(job, 3)] == [(each.row.id, each.row.attempt) for each in again]

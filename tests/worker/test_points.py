@@ -57,5 +57,5 @@ def test_t2_whatever_happens_at_a_point(shared: Place, tmp_path: Path, point: st
     extra = sum(runs.values()) - 6
     charges = [row.crashes + row.losses for row in rows]
     assert extra <= sum(charges)
-    assert max(charges) <= (action in ONCE_MORE) + point.endswith("adopt")
+    assert max(charges) <= (action in ONCE_MORE) + point.endswith("adopt"), (tmp_path / "log").read_text()
     assert sum(row.crashes for row in rows) <= (point in CHILD)
