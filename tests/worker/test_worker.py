@@ -232,6 +232,7 @@ def test_coroutine_fails_like_a_function(place: Place) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_time_limit_of_a_coroutine(place: Place) -> None:
     """A coroutine past its time limit is cancelled; one that blocks its loop loses its process."""
     policy = Policy(timeout=0.1)
