@@ -80,8 +80,8 @@ def _send(line: Connection, jobs: Any) -> bool:
 
 def show_all(app: Ramify) -> None:
     """Let people see all that was done."""
-    while app.store._is_behind():  # type: ignore[attr-defined]
-        app.store._show_more(60)  # type: ignore[attr-defined]
+    while app.store._show_more(60):  # type: ignore[attr-defined]
+        pass
 
 
 def _record(queue: str, before: str, n: int, shown: bool) -> list[Act]:

@@ -88,10 +88,8 @@ class Job(Ref[T_co], Generic[T_co]):
         passed, `TimeoutError` naming what is unfinished after `timeout` seconds, and `WouldDeadlock` at once inside
         a job that this one waits for.
         """
-        row = self._row()
         self._refuse_deadlock()
-        for ended in wait_for(self._store, [self.id], timeout):
-            row = ended
+        [row] = wait_for(self._store, [self.id], timeout)
         if row.state is not State.DONE:
             raise error_of(self._store, row)
         value: T_co = restore_result(gather(self._store, [self.id])[self.id], self._node, row.lane.task)

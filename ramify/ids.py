@@ -13,6 +13,7 @@ from typing import Final
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 LENGTH: Final = 26
 _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
+_SHIFTS: Final = range(100, -1, -10)
 _VALUES: Final = {letter: value for value, letter in enumerate(ALPHABET)}
 _COUNTER_BITS: Final = 62
 _lock = threading.Lock()
@@ -77,7 +78,7 @@ def _spell_range(first: int, n: int) -> list[str]:
 
 def _spell(head: int) -> str:
     """Spell the 108 bits before the last four letters, as 22 letters."""
-    return "".join(_PAIRS[head >> shift & 1023] for shift in range(100, -1, -10))
+    return "".join([_PAIRS[head >> shift & 1023] for shift in _SHIFTS])
 
 
 def _number(id: str) -> int:

@@ -321,7 +321,8 @@ class Want(Struct, frozen=True):
 
     `n` does not count jobs at step `end`, which every worker takes first, at most `ends` of them. `tasks` None means
     any; otherwise a task is known if it is listed. `refuse` are lanes it does not want now. `units` are those of its
-    `host`, for all workers there together; None means any number.
+    `host`, for all workers there together; None means any number. Whoever ends when there is nothing wants to be `sure`
+    of it; others may be given a little later what a store has not looked for yet.
     """
 
     n: int = 0
@@ -331,6 +332,7 @@ class Want(Struct, frozen=True):
     ends: int = 1000
     host: str = ""
     units: int | None = None
+    sure: bool = False
 
 
 class Claim(Struct):

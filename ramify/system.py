@@ -99,6 +99,8 @@ def clock() -> float:
 
 
 if sys.platform == "win32" or not HAS_GROUPS:
+    from multiprocessing.connection import wait as wait_for_connections
+
     CAN_LOCK = windows.CAN_LOCK
 
     def user() -> int:
@@ -178,6 +180,10 @@ if sys.platform == "win32" or not HAS_GROUPS:
     def look_into(descriptors: Collection[int]) -> Callable[[float | None], object]:
         """Return what waits for input, for so many milliseconds at most (None: for ever), and tells what it found."""
         raise NotImplementedError("Windows cannot wait for pipes like this")
+
+    def wait_for_any(readers: Sequence[Any], timeout: float) -> list[Any]:
+        """Return those sockets that can be read or are closed, after `timeout` seconds at most."""
+        return wait_for_connections(readers, timeout)
 
     def call_in_forks(leave: Callable[[], None]) -> None:
         """Let each copy of this process call a function first; there are none on Windows."""
@@ -369,6 +375,15 @@ else:
         for descriptor in descriptors:
             looker.register(descriptor, select.POLLIN)
         return looker.poll
+
+    def wait_for_any(readers: Sequence[Any], timeout: float) -> list[Any]:
+        """Return those sockets and descriptors that can be read or are closed, after `timeout` seconds at most."""
+        # A worker sleeps twice for a job, and the standard library's way takes 20 µs to begin, 20 ms to import.
+        poll = select.poll()
+        known = {reader if type(reader) is int else reader.fileno(): reader for reader in readers}
+        for descriptor in known:
+            poll.register(descriptor, select.POLLIN)
+        return [known[descriptor] for descriptor, _ in poll.poll(max(0.0, timeout) * 1000)]
 
     def call_in_forks(leave: Callable[[], None]) -> None:
         """Let each copy of this process call a function first."""

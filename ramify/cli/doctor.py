@@ -42,7 +42,7 @@ def doctor(
     with open_existing(url) as app:
         found = examine(app.store)
         before = found.wrong
-        changes = _repair(app.store) if repair and before else 0
+        changes = put_right(app.store) if repair and before else 0
         if changes:
             found = examine(app.store)
     mended = [wrong for wrong in before if wrong not in found.wrong]
@@ -77,12 +77,16 @@ def _look(store: Store) -> Diagnosis:
     return Diagnosis(len(snapshot.rows), len(snapshot.edges), find_violations(snapshot), notes)
 
 
-def _repair(store: Store) -> int:
+def put_right(store: Store) -> int:
     """Put right what can be; return how many changes that took."""
     changes = 0
     for _ in range(TIMES):
         if store.examine().wrong:
-            return changes
+            done = store.reindex()
+            if not done:
+                return changes
+            changes += done
+            continue
         done = store.mend(find_mending(store.snapshot()))
         while store.drain():
             pass

@@ -1,8 +1,10 @@
 """Run a stored tree here and now: a worker in a thread, and in front of it the picture of what it does."""
 
 import os
+import signal
 import threading
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from ramify.app import Ramify
@@ -35,24 +37,34 @@ def run_live(app: Ramify, job: Job[T], *, children: int | None = None) -> T:
 
 
 class _Hand:
-    """A worker in a thread, stopped when the block ends."""
+    """A worker in a thread, stopped when the block ends.
+
+    Ctrl-C is only noted here, and raised by `check`: an exception that comes in the middle of a look at the store could
+    leave it locked, and the worker would wait for that lock for ever.
+    """
 
     def __init__(self, store: Store, worker: "Worker") -> None:
         self._store, self._worker = store, worker
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ramify-worker")
+        self._is_main = threading.current_thread() is threading.main_thread()
+        self._interrupts = 0
 
     def check(self) -> None:
-        """Raise what ended the worker, if something did."""
+        """Raise what ended the worker, if something did, and `KeyboardInterrupt` after a Ctrl-C."""
         if self._error is not None:
             raise self._error
+        if self._interrupts:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> "_Hand":
+        self._before = signal.signal(signal.SIGINT, self._interrupt) if self._is_main else None
         self._thread.start()
         try:
             # It forks its children before it is known to the store. A picture drawn meanwhile could leave them a lock
             # that nobody opens.
             while self._thread.is_alive() and not self._is_known():
+                self.check()
                 time.sleep(0.005)
         except BaseException as error:
             self.__exit__(type(error))
@@ -66,11 +78,14 @@ class _Hand:
         self._worker.stop()
         if kind is KeyboardInterrupt:
             note("stopping; what runs is finished first (Ctrl-C again: stop at once)")
-        try:
-            self._thread.join()
-        except KeyboardInterrupt:
+        self._thread.join()
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
             self._worker.stop()
-            self._thread.join()
 
     def _run(self) -> None:
         try:

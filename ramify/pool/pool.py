@@ -9,7 +9,6 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -22,6 +21,7 @@ from ramify.pool.log import Log
 from ramify.pool.member import Member
 from ramify.pool.post import SILENCE, Post
 from ramify.pool.watch import Watch
+from ramify.system import wait_for_any
 from ramify.worker.manager import NOBODY, Manager
 
 LOOK_EVERY: Final = 1.0

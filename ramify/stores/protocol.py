@@ -179,6 +179,13 @@ class Store(Protocol):
         """Apply what `find_mending` found to rows that have not changed since; return how many changes that were."""
         ...
 
+    def reindex(self) -> int:
+        """Put right what only serves to find and count jobs, and follows from them; return how many changes that were.
+
+        Raise `Changed` if jobs are added so fast that it cannot be told.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of connections and files; a closed store may not be used again."""
         ...

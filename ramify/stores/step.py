@@ -129,6 +129,8 @@ class Step:
 
     def _admit(self, batch: Batch) -> tuple[dict[JobId, JobId], list[Row]]:
         """Return the batch's aliases and stored predecessors. Raise `NotFound` or `Cycle` if it cannot be stored."""
+        if not (batch.unless or batch.edges):  # it meets nothing that is stored
+            return {}, []
         tables = self.tables
         found = {id: job for id, unless in batch.unless.items() if (job := tables.find_marked(unless)) is not None}
         # A purge that begins after we have locked a row waits for us; so what is being purged is looked up second.
@@ -165,7 +167,7 @@ class Step:
 
     def require_held(self, ids: Sequence[JobId]) -> None:
         """Raise `NotFound` or `AlreadyReleased` unless all these jobs are held."""
-        rows = {row.id: row for row in self.load(ids)}
+        rows = {row.id: row for row in self.load(ids)} if ids else {}
         for id in ids:
             if id not in rows:
                 raise NotFound(f"job {id} is not stored")

@@ -4,8 +4,9 @@ import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait as wait_for_any
 from typing import Any
+
+from ramify.system import wait_for_any
 
 
 class Bell:
@@ -26,12 +27,16 @@ class Bell:
 
     def wait(self, timeout: float, also: Sequence[Any] = ()) -> bool:
         """Sleep until a ring, until one of `also` can be read, or for `timeout` seconds; return whether it rang."""
+        return bool(self.hear(timeout, also))
+
+    def hear(self, timeout: float, also: Sequence[Any] = ()) -> list[Any]:
+        """Sleep as `wait` does; return what of `also` can be read, and the bell if it rang."""
         near, _ = self._ends.get(threading.get_ident()) or self._enter()
         ready = wait_for_any([near, *also], timeout)
         if near in ready:
             with suppress(BlockingIOError):
                 near.recv(4096)
-        return bool(ready)
+        return ready
 
     def close(self) -> None:
         """Forget who waits."""

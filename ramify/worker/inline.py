@@ -70,7 +70,8 @@ class Inline:
     ) -> None:
         declare_limits(store, tasks)
         self._desk = Desk(store, tuple(queues), tasks, lambda: self._running)
-        self._want = Want(1, tuple(queues), tasks.names() | {PLAN}, host=socket.gethostname(), units=units)
+        known = tasks.names() | {PLAN}
+        self._want = Want(1, tuple(queues), known, host=socket.gethostname(), units=units, sure=True)
         self._runner = Runner(tasks, lambda number: self._is_cancelled(), self._advance, self._say)
         self._ending = find_ending(store, tasks)
         self._running: list[str] = []

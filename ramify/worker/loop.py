@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -28,7 +27,7 @@ from ramify.errors import BadTask, Lost, StoreDown
 from ramify.model import Exchange, State, Want
 from ramify.proc import awaits
 from ramify.stores.protocol import Store
-from ramify.system import STOPS, clock
+from ramify.system import STOPS, clock, wait_for_any
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.cron import Crontab
@@ -255,7 +254,7 @@ class Worker:
             functions, tasks = coroutines, self._coroutines
         else:
             tasks = self._known
-        return Want(functions, self._queues, tasks, host=self._host, units=self._units)
+        return Want(functions, self._queues, tasks, host=self._host, units=self._units, sure=self._burst)
 
     def _keep_lease(self) -> None:
         now = monotonic()

@@ -2,12 +2,14 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ramify import Ramify
-from tests.cli.conftest import run, start
+from tests.cli.conftest import environment, run, start
 
 
 def write(document: object) -> str:
@@ -120,6 +122,52 @@ def test_an_interrupt_stops_cleanly_and_says_how_to_go_on() -> None:
         assert [tree.state, *(child.state for child in tree.children)] == ["waiting", "done", "ready"]
         again = run("worker", "chores", "--burst", "-n", "1")
         assert (again.code, tree.result(timeout=0)) == (0, ["it is there", 2])
+
+
+HELD = """
+import pathlib
+import signal
+import sys
+import threading
+
+from ramify import Ramify
+from ramify.cli.live import run_live
+
+looks = 0
+
+
+def trace(frame, event, argument):
+    return interrupt if frame.f_code.co_name == "__enter__" and "contextlib" in frame.f_code.co_filename else None
+
+
+def interrupt(frame, event, argument):
+    global looks
+    if event == "return" and getattr(frame.f_locals["self"], "gen", trace).__name__ == "reading":
+        looks += 1
+        if looks == 30:
+            sys.settrace(None)
+            threading.Timer(1, pathlib.Path("flag").touch).start()
+            signal.raise_signal(signal.SIGINT)
+    return interrupt
+
+
+with Ramify("sqlite:///held.db", tasks=["chores"]) as app:
+    job = app.enqueue("chores:wait_for", "flag")
+    sys.settrace(trace)
+    try:
+        print(run_live(app, job, children=1))
+    except KeyboardInterrupt:
+        print("stopped")
+"""
+
+
+def test_an_interrupt_in_the_middle_of_a_look_stops_as_cleanly() -> None:
+    """The store is not left locked, however unlucky the moment."""
+    done = subprocess.run(
+        [sys.executable, "-c", HELD], env=environment(), capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
 
 
 def wait_until(is_so: object) -> None:

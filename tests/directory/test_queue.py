@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -356,6 +357,37 @@ def test_a_waiting_process_is_woken(path: Path) -> None:
         assert store.wait(None, 20) is True
         assert time.monotonic() - before < 15
         process.wait()
+
+
+def test_a_thread_is_woken_by_what_another_has_read(path: Path) -> None:
+    """What others wrote wakes each thread that waits, though another thread of its process has read it already."""
+    woken: list[bool] = []
+    with opened(path) as store, opened(path) as other:
+        waiting = threading.Thread(target=lambda: woken.append(store.wait(None, 60)))
+        waiting.start()
+        other.add(planned(leaf("a")))
+        assert len(store.jobs(Which())) == 1
+        waiting.join(30)
+
+    assert woken == [True]
+
+
+def test_a_burst_is_shown_bit_by_bit(path: Path) -> None:
+    """Steps that follow each other closely do not wait for the directories; who waits then shows the rest."""
+    with opened(path) as store:
+        store.enter(session("s"))
+        for number in range(20):
+            store.add(planned(tree(str(number), *[leaf(str(n)) for n in range(100)])))
+        while claims := store.exchange("s", [], Want(500)).claims:
+            store.exchange("s", done(claims), Want(0, ends=0))
+        assert store.counts(Which(), "state") == {"done": 2020}
+        until = time.monotonic() + 60
+        states: list[str] = []
+        while states.count("done") < 2020 and time.monotonic() < until:
+            store.wait(None, 1)
+            states = [read(file) for file in path.glob("jobs/**/state")]
+
+    assert states == ["done"] * 2020
 
 
 def test_states_are_those_of_the_store(path: Path) -> None:

@@ -160,6 +160,19 @@ def test_what_came_in_before_is_found_soon(store: Postgres, sparing: None) -> No
     assert wanted == set()
 
 
+def test_whoever_ends_when_there_is_nothing_overlooks_nothing(store: Postgres, sparing: None) -> None:
+    """A burst and `run_until_empty` end with an empty answer, so theirs is one of a look over everything."""
+    [older] = add(store, leaf().options(hold=True))
+    [first, second] = add(store, leaf(), leaf())
+    assert [first] == [each.row.id for each in claim(store, 1)]
+    assert [second] == [each.row.id for each in claim(store)]
+    store.move(Which(ids=(older,)), Verb.RELEASE)
+    while store.drain():
+        pass
+
+    assert [older] == [each.row.id for each in store.exchange("s", [], Want(10, sure=True)).claims]
+
+
 def test_jobs_of_a_session_that_nobody_knows_are_adopted(
     store: Postgres, connection: psycopg.Connection, schema: str, sparing: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,21 @@
 """`ramify doctor` on Redis: each index and count is compared with the jobs themselves."""
 
+import os
 import random
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from ramify import Ramify, group, job, series
-from ramify.cli.doctor import examine
+from ramify.cli.doctor import examine, put_right
+from ramify.model import ENDED, State
 from tests.stores.redis_server import prefix_of, shared_server, shared_url
+from tests.worker.test_worker import until
+
+DAMAGES: Final = int(os.environ.get("STORM_DAMAGE", "30"))
 
 
 @pytest.fixture
@@ -22,6 +30,86 @@ def app(tmp_path: Path) -> Ramify:
     for _ in range(8):
         app.run_one()
     return app
+
+
+def test_every_damage_to_an_index_is_found_and_put_right(app: Ramify, tmp_path: Path) -> None:
+    """Whatever entries are removed, moved, made up or miscounted, the jobs tell what was right, and all of them end."""
+    seed = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 30))
+    print(f"STORM_SEED={seed}")
+    rng = random.Random(seed)
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    before = app.counts()
+    with app:
+        for _ in range(DAMAGES):
+            struck = [strike(rng, prefix) for _ in range(rng.randrange(1, 4))]
+
+            assert examine(app.store).wrong, f"{struck} was not found"
+            assert put_right(app.store)
+
+            assert examine(app.store).wrong == [], f"{struck} was not put right"
+        assert app.counts() == before
+        app.run_until_empty()
+        assert {row.state for row in app.store.snapshot().rows if row.state not in ENDED} <= {State.HELD, State.READY}
+        assert [job.state for job in app.jobs(states={"ready"})] == [State.READY]  # the one that is not due
+
+
+def test_what_is_added_meanwhile_is_no_damage(app: Ramify, tmp_path: Path) -> None:
+    """Additions take no lock; a repair never takes an entry of a job that it has not seen for a wrong one."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    ended = threading.Event()
+    added = []
+
+    def add() -> None:
+        with Ramify(shared_url(tmp_path), tasks=["tests.face.tasks"]) as other:
+            while not ended.wait(0.01):
+                added.append(other.enqueue("tests.face.tasks:double", 1).id)
+
+    adder = threading.Thread(target=add)
+    with app:
+        adder.start()
+        try:
+            for n in range(10):
+                until(lambda least=5 * n: len(added) > least)
+                shared_server().ask(f"ZADD {prefix}state:done 0 nobody")
+                assert app.store.reindex() == 1
+        finally:
+            ended.set()
+            adder.join()
+        assert examine(app.store).wrong == []
+        app.run_until_empty()
+        assert {app.job(id).state for id in added} == {State.DONE}
+
+
+def strike(rng: random.Random, prefix: str) -> str:
+    """Do damage to an index, and return which."""
+    ask = shared_server().ask
+
+    def read(command: str) -> list[str]:
+        return [line.decode() for line in ask(command).split(b"\r\n") if line and line[:1] not in b"*$:"]
+
+    def choose(command: str) -> str:
+        return rng.choice(read(command))
+
+    def wrong_count(key: str) -> str:
+        field = choose(f"HKEYS {prefix}{key}")
+        ask(f'HINCRBY {prefix}{key} "{field}" {rng.choice([-2, -1, 1, 5])}')
+        return field
+
+    states = [f"state:{state}" for state in ("held", "waiting", "ready", "done")]
+    lanes = [f"ready:{number}" for number in range(1, 9)]
+    keys = [*states, *lanes, "tree", "held", "due", "out", "ends"]
+    key = rng.choice([key for key in keys if ask(f"EXISTS {prefix}{key}") == b":1\r\n"])
+    kinds: dict[str, Callable[[], object]] = {
+        "removed": lambda: ask(f'ZREM {prefix}{key} "{choose(f"ZRANGE {prefix}{key} 0 -1")}"'),
+        "moved": lambda: ask(f'ZINCRBY {prefix}{key} 7 "{choose(f"ZRANGE {prefix}{key} 0 -1")}"'),
+        "made up": lambda: ask(f'ZADD {prefix}{key} 0 "no body {rng.random()}"'),
+        "emptied": lambda: ask(f"DEL {prefix}{key}"),
+        "count": lambda: wrong_count("count"),
+        "tally": lambda: wrong_count("tally"),
+    }
+    kind = rng.choice(sorted(kinds))
+    kinds[kind]()
+    return f"{kind} {key}"
 
 
 def test_every_wrong_entry_is_found_and_nothing_else(app: Ramify, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -37,35 +37,34 @@ class Folders:
         self._disk, self._replica = disk, replica
         self._lengths: dict[JobId, int] = {}
 
-    def show(self, jobs: Sequence[JobId], missing: bool = True, until: float = math.inf) -> None:
-        """Bring the directories of these jobs up to date; leave those that are `missing` to later, if so asked, and
-        those for which there is no time.
-
-        To make a directory may take a hundred times as long as to change a file.
-        """
-        made: set[JobId] = set()
+    def show(self, jobs: Sequence[JobId], until: float = math.inf) -> list[JobId]:
+        """Bring the directories of these jobs up to date, as far as there is time; return whose are."""
+        shown: dict[JobId, None] = {}
         there: set[str] = set()
         for row in sorted(self._replica.rows(jobs), key=lambda row: row.id, reverse=True):  # those above come first
-            if time.monotonic() > until:
-                self._replica.put_back(row.id)
-                continue
-            path = self._replica.folder(row.id)
-            if path is None or row.id in made:
-                continue
-            with suppress(OSError):  # something else stands there, or the disk is full: what is shown is no fact
-                if row.parent is None and self._is_free(f"jobs/{path}"):
-                    made |= self._make_tree(row, path)
-                    continue
-                try:
-                    self._disk.change(f"jobs/{path}/state", _state(row))
-                except FileNotFoundError:
-                    if not missing:
-                        self._replica.put_back(row.id)
-                        continue
-                    self._make_with_those_above(row, there)
-                    continue
-                if row.state in ENDED:
-                    self._show_end(f"jobs/{path}", row)
+            if row.id not in shown:
+                if time.monotonic() > until:
+                    return list(shown)
+                with suppress(OSError):  # something else stands there, or the disk is full: what is shown is no fact
+                    shown.update(dict.fromkeys(self._show(row, there)))
+                shown[row.id] = None
+        return [*shown, *jobs]  # those that are forgotten, too
+
+    def _show(self, row: Row, there: set[str]) -> Collection[JobId]:
+        """Bring the directory of a job up to date; return whose directories were made with it."""
+        path = self._replica.folder(row.id)
+        if path is None:
+            return ()
+        if row.parent is None and self._is_free(f"jobs/{path}"):
+            return self._make_tree(row, path)
+        try:
+            self._disk.change(f"jobs/{path}/state", _state(row))
+        except FileNotFoundError:
+            self._make_with_those_above(row, there)
+        else:
+            if row.state in ENDED:
+                self._show_end(f"jobs/{path}", row)
+        return ()
 
     def _is_free(self, place: str) -> bool:
         """Tell whether there is no directory of this name; what else stands there is put aside."""

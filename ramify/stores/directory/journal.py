@@ -54,11 +54,14 @@ class Journal:
         self.number, self.token, self.time = 0, "", 0.0
         self.since = 0
         """Bytes of records since the last checkpoint."""
+        self.foreign = 0
+        """Records and checkpoints that were read and count."""
         self.passed_over: list[str] = []
         """Records that do not count, in sentences: a power cut leaves such, and so does damage."""
         self._soft: list[int] = []
         self._size = LEAST
         self._newest = ""
+        self._committing = False
 
     # Reading
 
@@ -76,6 +79,7 @@ class Journal:
                     self._soft.clear()
                     self.number, self.token, self.time = head.number, head.token, head.time
                     self.since, self._size, self._newest = 0, max(LEAST, len(text)), name
+                    self.foreign += 1
                     return found.changes
         return None
 
@@ -93,6 +97,7 @@ class Journal:
             self.since += len(text)
             if found is not None:
                 self._advance(found.head)
+                self.foreign += 1
                 return found
             if len(self.passed_over) < NAMED:
                 why = "torn" if record.read(text) is None else "built on a step that is not there"
@@ -101,6 +106,10 @@ class Journal:
     def has_next(self) -> bool:
         """Tell whether there is a record that was not looked at."""
         return self._disk.exists(name_of(self.number + 1))
+
+    def has_news(self) -> bool:
+        """Tell whether others wrote a record that was not looked at. May be called while another thread commits."""
+        return not self._committing and self.has_next()
 
     def _judge(self, text: bytes) -> Record | None:
         """Return the record if it counts."""
@@ -134,6 +143,7 @@ class Journal:
             raise Conflict
         text = record.write(number, token, self.token, now, changes, not durable)
         made = f"tmp/{token}"
+        self._committing = True
         try:
             written = self._disk.make(made, text, sync=durable)
             if durable:
@@ -146,13 +156,14 @@ class Journal:
             if durable:
                 for folder in sorted({folder_of(one) for one in (*self._soft, number)}):
                     self._disk.sync(folder)
+            self.number = number
+            self.since += len(text)
+            self._advance(record.Head(number, token, self.token, now, "", not durable))
+            return written
         finally:
+            self._committing = False
             with suppress(OSError):
                 self._disk.remove(made)
-        self.number = number
-        self.since += len(text)
-        self._advance(record.Head(number, token, self.token, now, "", not durable))
-        return written
 
     def _publish(self, made: str, number: int, token: str, written: float) -> None:
         try:

@@ -8,8 +8,9 @@ same to its copy. The verbs give the same result from the same tables at the sam
 import sqlite3
 import typing
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -40,15 +41,10 @@ CREATE TABLE folder (
     under INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE counter (name TEXT NOT NULL PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TEMP TABLE stepping (ours INTEGER NOT NULL, step INTEGER NOT NULL);
-INSERT INTO stepping VALUES (1, 0);
-CREATE TEMP TABLE changed (job TEXT NOT NULL PRIMARY KEY, ours INTEGER NOT NULL, step INTEGER NOT NULL);
-CREATE INDEX temp.changed_step ON changed (ours, step, job);
+CREATE TEMP TABLE changed (job TEXT NOT NULL);
 CREATE TEMP TRIGGER job_changed AFTER UPDATE OF state ON main.job WHEN old.state <> new.state
-    BEGIN INSERT INTO changed SELECT new.id, ours, step FROM stepping WHERE 1
-        ON CONFLICT (job) DO UPDATE SET ours = max(ours, excluded.ours), step = excluded.step; END;
-CREATE TEMP TRIGGER job_added AFTER INSERT ON main.job
-    BEGIN INSERT OR REPLACE INTO changed SELECT new.id, ours, step FROM stepping; END;
+    BEGIN INSERT INTO changed VALUES (new.id); END;
+CREATE TEMP TRIGGER job_added AFTER INSERT ON main.job BEGIN INSERT INTO changed VALUES (new.id); END;
 """
 
 _encode = msgspec.json.Encoder().encode
@@ -99,6 +95,9 @@ class Replica(SqliteTables):
         """Directories of roots that the last step has forgotten."""
         self.buried: list[SessionId] = []
         """Sessions that the last step has declared dead."""
+        self._ours: dict[JobId, None] = {}
+        self._theirs: dict[JobId, None] = {}
+        """Jobs whose state our steps, or those of others, have changed, not shown yet; the last ones last."""
         self._leases = leases
         self._noting = False
         self._rows = 0
@@ -114,7 +113,6 @@ class Replica(SqliteTables):
         self.time, self.changes, self._noting = time, [], True
         self.gone, self.buried = [], []
         self.aside.execute("BEGIN")
-        self.aside.execute("UPDATE stepping SET step = step + 1")
         self._rows = self.connection.total_changes
         try:
             yield self.changes
@@ -126,6 +124,10 @@ class Replica(SqliteTables):
             raise
         else:
             self.aside.execute("COMMIT")
+            for id in self._changed():
+                self._theirs.pop(id, None)
+                self._ours.pop(id, None)
+                self._ours[id] = None
         finally:
             self._noting = False
 
@@ -139,7 +141,6 @@ class Replica(SqliteTables):
         self.time = found.head.time
         self.aside.execute("BEGIN")
         try:
-            self.aside.execute("UPDATE stepping SET ours = 0")
             for verb, arguments in found.changes:
                 if verb not in _DECODERS:
                     raise NewerSchema(f"record {found.head.number} has a verb {verb!r}; upgrade ramify here")
@@ -148,8 +149,15 @@ class Replica(SqliteTables):
             self.aside.execute("ROLLBACK")
             self.forget_lanes()
             raise
-        self.aside.execute("UPDATE stepping SET ours = 1")
         self.aside.execute("COMMIT")
+        self._theirs.update((id, None) for id in self._changed() if id not in self._ours)
+
+    def _changed(self) -> list[JobId]:
+        """Return the jobs whose state the last step has changed, in that order."""
+        found = [id for (id,) in self.aside.execute("SELECT job FROM changed ORDER BY rowid").fetchall()]
+        if found:
+            self.aside.execute("DELETE FROM changed")
+        return found
 
     # Checkpoints
 
@@ -179,8 +187,9 @@ class Replica(SqliteTables):
                     row[place] = None if row[place] is None else b64decode(row[place])
             marks = ", ".join("?" * len(columns))
             self.aside.executemany(f"INSERT INTO main.{name} ({', '.join(columns)}) VALUES ({marks})", rows)
-        self.aside.execute("DELETE FROM changed")
         self.aside.execute("COMMIT")
+        self._changed()
+        self._forget_changed()
         self.forget_lanes()
 
     # What differs from SQLite's tables
@@ -198,7 +207,7 @@ class Replica(SqliteTables):
         self.gone += [path for (path,) in self.aside.execute("SELECT path FROM folder").fetchall() if "/" not in path]
         self.buried += [session.id for session in self.alive()]
         super().reset()
-        self.aside.execute("DELETE FROM changed")
+        self._forget_changed()
 
     def renew(self, session: SessionId) -> bool:
         alive = self.is_alive(session)
@@ -232,29 +241,26 @@ class Replica(SqliteTables):
         found = self.aside.execute("SELECT path FROM folder WHERE job = ?", (job,)).fetchone()
         return None if found is None else str(found[0])
 
-    def take_changed(self, n: int, old: bool = False) -> list[JobId]:
-        """Return the first `n` jobs whose state our last step has changed, or any of our steps, those above first."""
-        which = "" if old else "AND step = (SELECT step FROM stepping)"
-        query = f"SELECT job FROM changed WHERE ours = 1 {which} ORDER BY step DESC, job DESC LIMIT ?"
-        found = [id for (id,) in self.aside.execute(query, (n,)).fetchall()]
-        self.aside.executemany("DELETE FROM changed WHERE job = ?", [(id,) for id in found])
-        return found
+    def changed(self, n: int) -> list[JobId]:
+        """Return `n` jobs whose state our steps changed, those of the last steps first, those above before others."""
+        return list(islice(reversed(self._ours), n))
 
-    def put_back(self, job: JobId) -> None:
-        """Leave a job that was taken to later."""
-        self.aside.execute("INSERT OR IGNORE INTO changed VALUES (?, 1, 0)", (job,))
-
-    def has_changed(self) -> bool:
-        """Tell whether there is anything that our steps have changed and that was not taken."""
-        return self.aside.execute("SELECT 1 FROM changed WHERE ours = 1 LIMIT 1").fetchone() is not None
+    def note_shown(self, jobs: Iterable[JobId]) -> None:
+        """Forget that these jobs have changed."""
+        for id in jobs:
+            self._ours.pop(id, None)
 
     def own_changed(self) -> None:
         """Take over what others changed, and perhaps did not show."""
-        self.aside.execute("UPDATE changed SET ours = 1")
+        self._ours = {**self._theirs, **self._ours}
+        self._theirs = {}
 
     def disown_changed(self) -> None:
         """Forget what others changed; somebody looks after it."""
-        self.aside.execute("DELETE FROM changed WHERE ours = 0")
+        self._theirs = {}
+
+    def _forget_changed(self) -> None:
+        self._ours, self._theirs = {}, {}
 
     def _number(self, arrival: Arrival) -> None:
         """Give new jobs their directories: roots are counted, and the jobs under one in order of id."""

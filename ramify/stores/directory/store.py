@@ -40,10 +40,16 @@ SHOWN: Final = 50
 """Jobs that are shown at once, between two looks at the time."""
 
 SHOWING: Final = 0.02
-"""Seconds that a step may take to show what it changed; the rest follows when there is nothing else to do."""
+"""Seconds that a step may take at most to show what was changed; the rest follows when there is nothing else to do."""
+
+SHARE: Final = 0.1
+"""The part of the time that steps which follow each other closely may take for that."""
+
+QUIET: Final = 0.05
+"""Who has waited so many seconds in vain shows the rest."""
 
 SPARE: Final = 0.005
-"""Seconds that who waits spends on that at once."""
+"""Seconds that this takes at once."""
 
 LEAVING: Final = 2.0
 """Seconds that closing may take to show the rest."""
@@ -98,6 +104,8 @@ class Directory(Sqlite):
         self._closed = False
         self._ahead = 0.0
         """How far the file server's clock is ahead of this process's steady one."""
+        self._allowed, self._allowed_at = SHOWING, 0.0
+        """Seconds that a step might take to show something, and when that was reckoned."""
         try:
             self._disk = _open(self.path, disk, durability == "full")
         except OSError as error:
@@ -191,26 +199,35 @@ class Directory(Sqlite):
             self._folders.forget(self._replica.gone)
             for session in self._replica.buried:
                 self._sessions.close(session)
-            self._show_until(time.monotonic() + SHOWING)
+            now = time.monotonic()
+            self._allowed = min(SHOWING, self._allowed + SHARE * (now - self._allowed_at))
+            self._show_until(now + self._allowed)
+            self._allowed_at = time.monotonic()
+            self._allowed = max(0.0, self._allowed - (self._allowed_at - now))
             if self._journal.is_due():
                 self._replica.own_changed()
                 self._journal.keep(self._replica.dump())
             elif self._journal.since == 0:
                 self._replica.disown_changed()
 
-    def _show_more(self, seconds: float) -> None:
-        """Show what is left, for so long."""
-        with suppress(OSError), self._lock:
-            self._show_until(time.monotonic() + seconds, old=True)
+    def _show_more(self, seconds: float) -> bool:
+        """Show what is left, for so long, unless a step is under way; tell whether to go on."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            with suppress(OSError):
+                return not self._closed and self._show_until(time.monotonic() + seconds)
+            return False
+        finally:
+            self._lock.release()
 
-    def _is_behind(self) -> bool:
-        """Tell whether there is something left to show."""
-        with self._lock:
-            return not self._closed and self._replica.has_changed()
-
-    def _show_until(self, until: float, old: bool = False) -> None:
-        while time.monotonic() < until and (changed := self._replica.take_changed(SHOWN, old)):
-            self._folders.show(changed, missing=old, until=until)
+    def _show_until(self, until: float) -> bool:
+        """Show what our steps have changed; tell whether something is left."""
+        while changed := self._replica.changed(SHOWN):
+            if time.monotonic() >= until:
+                return True
+            self._replica.note_shown(self._folders.show(changed, until))
+        return False
 
     # What is not a step over tables
 
@@ -273,10 +290,11 @@ class Directory(Sqlite):
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         until = time.monotonic() + timeout
-        while self._is_behind() and time.monotonic() < until:
+        if self._watch.wait(min(QUIET, timeout), also):
+            return True
+        while time.monotonic() < until and self._show_more(SPARE):
             if self._watch.wait(0.0, also):
                 return True
-            self._show_more(SPARE)
         with suppress(OSError):
             self._folders.clean(time.monotonic() + SPARE)
         return self._watch.wait(max(0.0, until - time.monotonic()), also)

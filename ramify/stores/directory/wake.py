@@ -6,6 +6,7 @@ quarter of a second apart at most.
 
 import ctypes
 import os
+import struct
 import sys
 import threading
 import time
@@ -21,6 +22,9 @@ from ramify.system import CLOSE_ON_EXEC, NO_WAIT
 SHORTEST: Final = 0.02
 LONGEST: Final = 0.25
 _CREATED: Final = 0x100 | 0x80  # IN_CREATE, IN_MOVED_TO
+_OVERFLOW: Final = 0x4000  # IN_Q_OVERFLOW
+_NOTE: Final = struct.Struct("iIII")
+_INBOX: Final = 1  # the first that is watched
 
 
 class Watch:
@@ -31,6 +35,8 @@ class Watch:
         self._bell = Bell()
         self._lock = threading.Lock()
         self._notes: dict[int, tuple[int, str]] = {}
+        self._known: dict[int, int] = {}
+        """How many records of others each thread was woken for, whichever thread read them."""
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def ring(self) -> None:
@@ -41,21 +47,22 @@ class Watch:
         """Sleep until something is new, one of `also` can be read, or for `timeout` seconds."""
         until = time.monotonic() + timeout
         pause = SHORTEST
-        notes = self._notes_of_thread()
+        notes, thread = self._notes_of_thread(), threading.get_ident()
         while True:
             left = until - time.monotonic()
+            if self._known.get(thread, 0) < (known := self._journal.foreign):
+                self._known[thread] = known
+                return True
             with suppress(OSError):
-                if self._journal.has_next():
+                if self._journal.has_news():
                     return True
             if left <= 0:
                 return False
-            woken = self._bell.wait(min(left, pause), [*also, *notes])
-            for number in notes:
-                with suppress(BlockingIOError):
-                    os.read(number, 65536)
-            if woken:
+            heard = self._bell.hear(min(left, pause), [*also, *notes])
+            if [number for number in notes if number in heard and _tells_of_inbox(number)] or set(heard) - {*notes}:
                 return True
-            pause = min(LONGEST, pause * 1.5)
+            if not heard:
+                pause = min(LONGEST, pause * 1.5)
 
     def _notes_of_thread(self) -> list[int]:
         """Return a descriptor that can be read when something was put into the journal or the inbox."""
@@ -83,9 +90,22 @@ class Watch:
     def _forget(self, threads: set[int]) -> None:
         for thread in threads:
             os.close(self._notes.pop(thread)[0])
+            self._known.pop(thread, None)
 
     def close(self) -> None:
         """Forget who waits."""
         self._bell.close()
         with self._lock:
             self._forget(set(self._notes))
+
+
+def _tells_of_inbox(number: int) -> bool:
+    """Tell whether something was put into the inbox; of the journal we look ourselves, because most of it is ours."""
+    with suppress(BlockingIOError):
+        text, at = os.read(number, 65536), 0
+        while at < len(text):
+            watch, mask, _, length = _NOTE.unpack_from(text, at)
+            if watch == _INBOX or mask & _OVERFLOW:
+                return True
+            at += _NOTE.size + length
+    return False

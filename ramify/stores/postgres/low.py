@@ -6,6 +6,7 @@ older tree, at another priority), so looks over everything go on: for a twentiet
 something, at most once a second.
 """
 
+import threading
 import time
 from typing import Final
 
@@ -24,6 +25,12 @@ Place = tuple[int, JobId, JobId]
 """Priority, tree and id of a job that was found in a lane."""
 
 
+class Last(threading.local):
+    """The last look of this thread: whether it may have missed something."""
+
+    partial = False
+
+
 class Low:
     """What a process remembers of its looks into one store, whatever step they were part of."""
 
@@ -33,11 +40,16 @@ class Low:
         self.end: tuple[JobId, JobId] = ("", "")
         """Tree and id of the first job that can only be ended."""
         self.due = 0.0
+        self.last = Last()
         self._next_whole = self._next_empty = self._next_orphans = 0.0
 
     def is_whole(self, empty: bool = False) -> bool:
         """Tell whether the next look goes over everything; `empty` says that the last one found nothing otherwise."""
         return time.monotonic() >= (self._next_empty if empty else self._next_whole)
+
+    def look_everywhere(self) -> None:
+        """Let the next look go over everything."""
+        self._next_whole = 0.0
 
     def spare(self, seconds: float) -> None:
         """Go over everything no sooner than this look over everything allows, which took so long."""

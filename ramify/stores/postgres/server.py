@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, Final, NoReturn
 
 import psycopg
@@ -15,8 +16,6 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed
 
 from ramify.errors import BadStore, BadValue, RamifyError, StoreDown, StoreFull
-
-Connection = psycopg.Connection[TupleRow]
 
 PATIENCE: Final = 5.0
 """Seconds to wait for a connection before the store counts as down."""
@@ -48,6 +47,17 @@ class Clash(Exception):
     """Another step was in the way; do this one again from its beginning."""
 
 
+class Connection(psycopg.Connection[TupleRow]):
+    """A connection of ours."""
+
+    @cached_property
+    def steps(self) -> psycopg.Cursor[TupleRow]:
+        """The cursor of those who read what they asked for at once. What it learnt of a statement it need not learn
+        again when the next one is the same.
+        """
+        return self.cursor(binary=True)
+
+
 class Server:
     """Connections to one database. `pooler` says that between it and us connections change hands."""
 
@@ -72,6 +82,7 @@ class Server:
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             self.conninfo,
+            connection_class=Connection,
             kwargs={"autocommit": True, **options},
             min_size=0,
             max_size=most,
@@ -90,14 +101,25 @@ class Server:
         if os.getpid() != self._pid:
             raise StoreDown(f"{self.address} was opened before this process was forked; open it anew here")
         try:
-            with self._opening:
-                if not self._open:
-                    self._pool.open()
-                    self._open = True
-            with self._pool.connection() as connection:
+            if not self._open:
+                self._open_pool()
+            connection = self._pool.getconn()
+            try:
                 yield connection
+            except BaseException:
+                with suppress(psycopg.Error):  # the pool gives up a broken one
+                    connection.rollback()
+                raise
+            finally:
+                self._pool.putconn(connection)
         except (psycopg.Error, OSError) as error:
             raise_translated(error, self.address)
+
+    def _open_pool(self) -> None:
+        with self._opening:
+            if not self._open:
+                self._pool.open()
+                self._open = True
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -180,6 +180,8 @@ class Postgres(Engine):
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
         hold = Hold.NONE if batch.into is None else _hold_for([batch])
+        for lane in {row.lane for row in batch.rows}:
+            self._lanes.id(lane)  # a new one is stored before the step, which would need a second connection for it
         try:
             return self._insist(hold, super().add, batch)
         except errors.UniqueViolation as error:
@@ -198,6 +200,11 @@ class Postgres(Engine):
         hold = Hold.ALONE if self._working_off else _hold_for(grown)
         reply = self._insist(hold, super().exchange, session, outcomes, want)
         self._working_off = reply.more
+        if want.sure and want.n > 0 and not reply.claims and self._low.last.partial:
+            self._low.look_everywhere()
+            again = self.exchange(session, [], want)
+            again.refused = reply.refused
+            return again
         return reply
 
     def beat(self, session: SessionId, progress: Sequence[Progress]) -> Beat:

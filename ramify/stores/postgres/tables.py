@@ -126,12 +126,11 @@ class PostgresTables:
             for row in arrival.rows
             if row.id in batch.payloads
         ]
-        id, tree, parent, lane, priority, state, waits = literals.columns(plain, 7)
-        job, args, policy, taking = literals.columns(payloads, 4)
         names, numbers = literals.names, literals.numbers
-        jobs = [names(id), names(tree), literals.maybe_names(parent), numbers(lane), numbers(priority), names(state)]
-        called = [names(job), literals.blobs(args), literals.texts(policy), numbers(taking)]
-        self._tell("add.plain", [*jobs, numbers(waits), *called, self._ready_channel])
+        if len(plain) == len(payloads) == 1:
+            self._tell("add.plain alone", [*plain[0], *payloads[0], self._ready_channel])
+        else:
+            self._insert_plain(plain, payloads)
         if len(plain) < len(arrival.rows):
             self._tell("add.job", [self._records([row for row in arrival.rows if not columns.is_plain(row)])])
         if arrival.edges:
@@ -144,6 +143,14 @@ class PostgresTables:
             own = {row.id for row in arrival.rows}
             marks = [(mark, id) for id, marks in batch.marks.items() if id in own for mark in marks]
             self._tell("add.mark", [literals.texts([mark for mark, _ in marks]), names([id for _, id in marks])])
+
+    def _insert_plain(self, plain: Sequence[columns.Values], payloads: Sequence[columns.Values]) -> None:
+        id, tree, parent, lane, priority, state, waits = literals.columns(plain, 7)
+        job, args, policy, taking = literals.columns(payloads, 4)
+        names, numbers = literals.names, literals.numbers
+        jobs = [names(id), names(tree), literals.maybe_names(parent), numbers(lane), numbers(priority), names(state)]
+        called = [names(job), literals.blobs(args), literals.texts(policy), numbers(taking)]
+        self._tell("add.plain", [*jobs, numbers(waits), *called, self._ready_channel])
 
     def forget(self, ids: Sequence[JobId]) -> None:
         for what in ("edges into", "edges out", "payload", "result", "line", "mark", "request", "work", "job"):
@@ -299,6 +306,7 @@ class PostgresTables:
             low.due = self._next_due
 
     def _look_whole(self, n: int) -> tuple[list[str], list[str], float | None]:
+        self._low.last.partial = False
         began = time.monotonic()
         [found] = self._ask("claim.ready", [n])
         took = time.monotonic() - began
@@ -309,6 +317,7 @@ class PostgresTables:
 
     def _look_from(self, n: int) -> tuple[list[str], list[str], float | None]:
         low, self._spares = self._low, True
+        low.last.partial = True
         known = low.lanes.copy()
         priorities, trees, ids = literals.columns(list(known.values()), 3)
         names, numbers = literals.names, literals.numbers

@@ -93,7 +93,7 @@ class Transaction(Statements):
         self._pooler, self._fast = pooler, fast
         self._begun = False
         self._held_back: Statement | None = None
-        self._cursor = connection.cursor(binary=True)
+        self._cursor = connection.steps
 
     def ask(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         self._begin()

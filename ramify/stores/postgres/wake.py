@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait as wait_for_any
 from typing import Any, Final
 
 import psycopg
@@ -17,6 +16,7 @@ import psycopg
 from ramify.errors import StoreDown
 from ramify.stores.postgres.server import Connection, Server
 from ramify.stores.wake import Bell
+from ramify.system import wait_for_any
 
 PAUSE: Final = 1.0
 """Seconds before a lost connection is opened again."""

@@ -4,12 +4,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from ramify.declared import Declaration
+from ramify.errors import Changed
 from ramify.graph.arrive import arrive, stored_befores
 from ramify.model import (
     Batch,
@@ -32,7 +34,7 @@ from ramify.model import (
     Work,
 )
 from ramify.stores.protocol import SLICE
-from ramify.stores.redis.examine import SORTED, compare
+from ramify.stores.redis.examine import COUNTED, SORTED, Places, compare, find_places, put_right
 from ramify.stores.redis.insert import alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
@@ -46,6 +48,9 @@ from ramify.stores.redis.wake import Ears
 
 MOST: Final = 1000
 """Rows and edges that one script inserts."""
+
+ATTEMPTS: Final = 5
+"""How often indexes are read to put them right, while others add jobs."""
 
 
 class Redis(Steps):
@@ -220,24 +225,51 @@ class Redis(Steps):
             )
 
     def examine(self) -> Findings:
-        with self._write(durable=False) as opened:
-            assert isinstance(opened, RedisTables)
-            records = {id.decode(): decode_record(text) for id, text in self._scan("job")}
-            keys = [*SORTED, *(f"ready:{number}" for number in self._lanes)]
-            found = self._ask([["ZRANGE", key, 0, -1, "WITHSCORES"] for key in keys])
-            there = {
-                (key, member.decode()): float(score)
-                for key, flat in zip(keys, found, strict=True)
-                for member, score in pairs(flat)
-            }
-            counted = {field.decode(): int(n) for field, n in self._scan("count")}
-        return Findings(wrong=list(compare(records, there, counted)))
+        with self._write(durable=False):
+            return Findings(wrong=list(compare(*self._read_places(lambda: None))))
 
-    def _scan(self, key: str) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the fields of one of our hashes, a page at a time."""
+    def reindex(self) -> int:
+        for _ in range(ATTEMPTS):
+            with self._lock:
+                changes = self._again(self._reindex)
+            if changes is not None:
+                return int(changes)
+        raise Changed(f"{self._link.shown}: jobs are added all the time; stop who adds them, and repeat this")
+
+    def _reindex(self) -> int | None:
+        """Put right the indexes; return None if somebody wrote meanwhile, whose jobs would be taken for damage."""
+        token = secrets.token_hex(8)
+        self._open(token)
+        changes = list(put_right(*self._read_places(partial(self._pulse, token))))
+        for words in in_slices(changes):
+            reply = self._run("reindex", token, *words[1:], durable=True)
+            if reply[0] == b"late":
+                self._close(token)
+                return None
+            self._count_up(reply[1])
+        self._close(token)
+        self._publish(["ready", "ended"])
+        return len(changes)
+
+    def _read_places(self, pulse: Callable[[], None]) -> tuple[Places, Places]:
+        """Return where everything should stand, and where it does."""
+        records = {id.decode(): decode_record(text) for id, text in self._scan("job", pulse)}
+        right = find_places(records, (read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)))
+        there = Places({}, {})
+        for key in (*SORTED, *(f"ready:{number}" for number in self._lanes)):
+            # Scores of a scan are texts, as those of a range are; what moves meanwhile may come twice.
+            there.sorted |= {(key, member.decode()): float(score) for member, score in self._scan(key, pulse, "ZSCAN")}
+        there.counts = {(key, field.decode()): int(n) for key in COUNTED for field, n in self._scan(key, pulse)}
+        return right, there
+
+    def _scan(
+        self, key: str, pulse: Callable[[], None] = lambda: None, scan: str = "HSCAN"
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the pairs of one of our keys, a page at a time."""
         cursor: Any = 0
         while True:
-            [[cursor, flat]] = self._ask([["HSCAN", key, cursor, "COUNT", 1000]])
+            pulse()
+            [[cursor, flat]] = self._ask([[scan, key, cursor, "COUNT", 1000]])
             yield from pairs(flat)
             if int(cursor) == 0:
                 return

@@ -4,12 +4,63 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import wait as wait_for_any
+from ssl import SSLWantReadError
 from typing import Any
 
+from hiredis import HiredisError, Reader
 from redis.exceptions import RedisError
 
 from ramify.stores.redis.address import Address
+from ramify.system import wait_for_any
+
+GONE = (RedisError, HiredisError, OSError)
+"""What is raised when the server went, or is not there."""
+
+
+class Ear:
+    """A connection that hears one channel. The driver takes as long to hear a message as the server to send it."""
+
+    def __init__(self, address: Address, channel: str) -> None:
+        self._connection = address.connect(None)
+        self._reader = Reader()
+        self.unheard: list[Any] = []
+        """What was published together with the answer that we are subscribed."""
+        try:
+            self._connection.connect()
+            self.socket: Any = self._connection._sock
+            self._connection.send_command("SUBSCRIBE", channel, check_health=False)
+            while not (replies := self._take()):
+                self._feed()
+            self.socket.setblocking(False)
+        except BaseException:
+            self.close()
+            raise
+        subscribed, *self.unheard = replies
+        if isinstance(subscribed, HiredisError):  # not allowed, or not now
+            self.close()
+            raise subscribed
+
+    def hear(self) -> list[Any]:
+        """Return all that was published by now."""
+        said, self.unheard = self.unheard, []
+        with contextlib.suppress(BlockingIOError, SSLWantReadError):
+            while True:
+                self._feed()
+        return said + self._take()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with contextlib.suppress(*GONE):
+            self._connection.disconnect()
+
+    def _feed(self) -> None:
+        text = self.socket.recv(1 << 16)
+        if not text:
+            raise ConnectionResetError("the server closed the connection")
+        self._reader.feed(text)
+
+    def _take(self) -> list[Any]:
+        return list(iter(self._reader.gets, False))
 
 
 class Ears:
@@ -18,7 +69,7 @@ class Ears:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._lock = threading.Lock()
-        self._ears: dict[tuple[int, str], Any] = {}
+        self._ears: dict[tuple[int, str], Ear] = {}
         self._own: dict[int, bytes] = {}
 
     def enter(self, session: str, channel: str) -> None:
@@ -26,21 +77,16 @@ class Ears:
         self._own[threading.get_ident()] = session.encode()
         self.listen(channel)
 
-    def listen(self, channel: str) -> Any:
+    def listen(self, channel: str) -> Ear | None:
         """Return this thread's connection that hears this channel; None where polls must do for now."""
         key = (threading.get_ident(), channel)
         ear = self._ears.get(key)
-        if ear is None or ear._sock is None:  # there was none, or it broke
-            with contextlib.suppress(RedisError, OSError):
-                ear = self._address.connect(None)
-                ear.connect()
-                ear.send_command("SUBSCRIBE", channel, check_health=False)
-                ear.read_response()
+        if ear is None:  # there was none, or it broke
+            with contextlib.suppress(*GONE):
+                ear = Ear(self._address, channel)
                 with self._lock:
                     self._forget({key for key in self._ears if key[0] not in {t.ident for t in threading.enumerate()}})
                     self._ears[key] = ear
-                return ear
-            return None
         return ear
 
     def wait(self, channel: str, timeout: float, also: Sequence[Any]) -> bool:
@@ -53,24 +99,20 @@ class Ears:
                     return bool(wait_for_any(list(also), min(left, 0.5)))
                 time.sleep(min(left, 0.5))
                 return False
-            socket = ear._sock
-            ready = wait_for_any([socket, *also], left)
-            heard = socket in ready and self._hear(channel, ear)
-            if heard or not ready or any(other is not socket for other in ready):
-                return bool(ready)
+            ready = wait_for_any([ear.socket, *also], 0.0 if ear.unheard else left)
+            heard = (ear.unheard or ear.socket in ready) and self._hear(channel, ear)
+            if heard or not ready or any(other is not ear.socket for other in ready):
+                return bool(ready or heard)
 
-    def _hear(self, channel: str, ear: Any) -> bool:
+    def _hear(self, channel: str, ear: Ear) -> bool:
         """Read all that was published by now, so that it wakes nobody twice; tell whether others had a part in it."""
-        own, heard = self._own.get(threading.get_ident()), False
+        own = self._own.get(threading.get_ident())
         try:
-            while ear.can_read(timeout=0):
-                *_, said = ear.read_response()
-                heard = heard or said != own
-        except (RedisError, OSError):  # the server is gone, or has just come back: there may be something new
+            return any(said[-1] != own for said in ear.hear())
+        except GONE:  # the server is gone, or has just come back: there may be something new
             with self._lock:
                 self._forget({(threading.get_ident(), channel)})
             return True
-        return heard
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -81,5 +123,4 @@ class Ears:
         for key in keys:
             ear = self._ears.pop(key, None)
             if ear is not None:
-                with contextlib.suppress(RedisError, OSError):
-                    ear.disconnect()
+                ear.close()

@@ -14,11 +14,11 @@ import stat
 import threading
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import wait as wait_for_any
 from typing import Any
 
 from ramify import system
 from ramify.stores.lifelines import private_folder
+from ramify.system import wait_for_any
 
 WORKER, WATCHER = "w", "c"
 

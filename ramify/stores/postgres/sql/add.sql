@@ -10,6 +10,15 @@ WITH jobs AS (
 )
 SELECT pg_notify(%s, '')
 
+--: plain alone
+-- The same for a job by itself, as most come: each array costs the server as much as a row.
+WITH jobs AS (
+    INSERT INTO ramify.job (id, tree, parent, lane, priority, state, waits) VALUES (%s, %s, %s, %s, %s, %s, %s)
+), payloads AS (
+    INSERT INTO ramify.payload (job, args, policy, takes) VALUES (%s, %s, %s, %s)
+)
+SELECT pg_notify(%s, '')
+
 --: job
 INSERT INTO ramify.job SELECT * FROM json_populate_recordset(NULL::ramify.job, %s::json)
 

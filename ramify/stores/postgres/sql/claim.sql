@@ -51,7 +51,8 @@ WITH started AS (
     WHERE id = ANY(%s::text[])
     RETURNING *
 )
-SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
+SELECT p.args, p.policy, p.takes, s.* FROM started s
+LEFT JOIN LATERAL (SELECT * FROM ramify.payload p WHERE p.job = s.id OFFSET 0) AS p ON true
 
 --: start in
 -- By place in the table: what was locked in a statement cannot have moved within it.
@@ -63,7 +64,8 @@ WITH started AS (
         ORDER BY priority DESC, tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
     RETURNING *
 )
-SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
+SELECT p.args, p.policy, p.takes, s.* FROM started s
+LEFT JOIN LATERAL (SELECT * FROM ramify.payload p WHERE p.job = s.id OFFSET 0) AS p ON true
 
 --: start in from
 WITH started AS (
@@ -75,11 +77,13 @@ WITH started AS (
         ORDER BY tree, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED))
     RETURNING *
 )
-SELECT p.args, p.policy, p.takes, s.* FROM started s LEFT JOIN ramify.payload p ON p.job = s.id
+SELECT p.args, p.policy, p.takes, s.* FROM started s
+LEFT JOIN LATERAL (SELECT * FROM ramify.payload p WHERE p.job = s.id OFFSET 0) AS p ON true
 
 --: adopt
 WITH adopted AS (UPDATE ramify.job SET session = %s WHERE id = ANY(%s::text[]) RETURNING *)
-SELECT p.args, p.policy, p.takes, a.* FROM adopted a LEFT JOIN ramify.payload p ON p.job = a.id
+SELECT p.args, p.policy, p.takes, a.* FROM adopted a
+LEFT JOIN LATERAL (SELECT * FROM ramify.payload p WHERE p.job = a.id OFFSET 0) AS p ON true
 
 --: due
 UPDATE ramify.job SET due = NULL WHERE id = ANY(ARRAY(

@@ -40,7 +40,7 @@ WHERE e.before = ANY(%s::text[]) AND s.state <> 'done' ORDER BY e.before, e.afte
 
 --: reopen
 UPDATE ramify.edge e SET verdict = NULL FROM unnest(%s::text[], %s::bigint[]) AS t (after, place)
-WHERE e.after = t.after AND e.place = t.place
+WHERE e.after = ANY(ARRAY[t.after]) AND e.place = t.place
 
 --: forgive
 UPDATE ramify.edge SET asks = 'ended' WHERE after = %s AND kind = 'after' AND (verdict IS NULL OR verdict <> 'done')

@@ -41,7 +41,7 @@ ON CONFLICT (job) DO UPDATE SET percent = excluded.percent, status = excluded.st
 
 --: read
 SELECT j.id, r.value, r.spread, r.failure, r.percent, r.status
-FROM ramify.job j LEFT JOIN ramify.result r ON r.job = j.id WHERE j.id = ANY(%s::text[]) ORDER BY j.id
+FROM ramify.job j LEFT JOIN ramify.result r ON r.job = ANY(ARRAY[j.id]) WHERE j.id = ANY(%s::text[]) ORDER BY j.id
 
 --: all
 SELECT job, value, spread, failure, percent, status FROM ramify.result ORDER BY job

@@ -1,11 +1,11 @@
 -- Marks, requests and limits. Reads mark, job; reads and writes request, rule. A job that is found stays as it is found.
 
 --: unfinished
-SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = m.job
-WHERE m.mark = %s AND j.state IN ('held', 'waiting', 'ready', 'running') ORDER BY j.id LIMIT 1 FOR SHARE OF j
+SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = ANY(ARRAY[m.job])
+WHERE m.mark = %s AND j.state IN ('held', 'waiting', 'ready', 'running') ORDER BY j.id || '' LIMIT 1 FOR SHARE OF j
 
 --: done since
-SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = m.job
+SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = ANY(ARRAY[m.job])
 WHERE m.mark = %s AND j.state = 'done' AND j.ended >= %s ORDER BY j.ended DESC, j.id DESC LIMIT 1 FOR SHARE OF j
 
 --: request

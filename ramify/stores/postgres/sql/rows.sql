@@ -18,7 +18,7 @@ UPDATE ramify.job j SET tree = r.tree, parent = r.parent, lane = r.lane, priorit
     grown = r.grown, fast = r.fast, size = r.size, last = r.last, barrier = r.barrier, lasts = r.lasts,
     deadline = r.deadline, started = r.started, ended = r.ended
 FROM (SELECT * FROM json_populate_recordset(NULL::ramify.job, %s::json) ORDER BY id) r
-WHERE j.id = r.id
+WHERE j.id = ANY(ARRAY[r.id])
 
 --: held
 SELECT id FROM ramify.job WHERE hold = %s ORDER BY id LIMIT %s

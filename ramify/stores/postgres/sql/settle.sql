@@ -1,5 +1,7 @@
 -- settle: each open edge out of an ended job gets its end as verdict, once; counters stand on the successors' rows,
 -- which are locked in order of id and then counted down by what they say at that moment. Reads and writes edge and job.
+-- `= ANY(ARRAY[…])` is an equality that cannot be merged: a plan that was made while a table was empty cannot read it from
+-- end to end either, when it has grown.
 -- Nothing is changed if more edges than asked for are open. Returns how many were, and the `fast` groups that got
 -- their first bad child.
 
@@ -24,10 +26,10 @@ WITH open AS MATERIALIZED (
 ), settled AS (
     UPDATE ramify.job j SET waits = j.waits - c.n, bads = j.bads + c.bad,
         state = CASE WHEN j.state = 'waiting' AND j.waits = c.n THEN 'ready' ELSE j.state END
-    FROM counted c WHERE j.id = c.id AND (SELECT count(*) FROM locked) > 0
+    FROM counted c WHERE j.id = ANY(ARRAY[c.id]) AND (SELECT count(*) FROM locked) > 0
     RETURNING j.id, j.fast AND c.spoilt AND j.bads = c.bad
         AND j.state IN ('held', 'waiting', 'ready', 'running') AS spoils
 ), verdicts AS (
-    UPDATE ramify.edge e SET verdict = f.state FROM few f WHERE e.after = f.after AND e.place = f.place
+    UPDATE ramify.edge e SET verdict = f.state FROM few f WHERE e.after = ANY(ARRAY[f.after]) AND e.place = f.place
 )
 SELECT (SELECT count(*) FROM open), (SELECT array_agg(id ORDER BY id) FROM settled WHERE spoils)
