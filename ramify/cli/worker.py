@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -122,7 +123,7 @@ def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None
             f"ramify worker {os.getpid()} on {mask(app.url)}: {many(tasks, 'task')} of {', '.join(served)}, "
             f"queue {', '.join(settings.queues)}, {n} {'child' if n == 1 else 'children'}; Ctrl-C stops it"
         )
-        wrong = app.check()
+        wrong = _check(app)
         for each in [*find_strays(), *wrong]:
             note(f"note: {each}")
         hand = app.worker(
@@ -138,11 +139,18 @@ def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None
         hand.run(manager)
         if settings.burst:
             note(spell_ends(hand.ended))
-            for each in app.check():  # what jobs have added meanwhile may be for others
+            for each in _check(app):  # what jobs have added meanwhile may be for others
                 if each not in wrong:
                     note(f"note: {each}")
             if any(hand.ended[state] for state in UNDONE):
                 raise typer.Exit(1)
+
+
+def _check(app: Ramify) -> list[str]:
+    """Return what is wrong with tasks or jobs; nothing while the store is down, which the worker waits for itself."""
+    with suppress(StoreDown):
+        return app.check()
+    return []
 
 
 def _open(settings: Settings, manager: Manager) -> Ramify:
