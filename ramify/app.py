@@ -22,9 +22,10 @@ from ramify.handle import Job
 from ramify.ids import is_id, make_ids
 from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
-from ramify.node import AnyNode, Node
+from ramify.node import AnyNode, Node, read_name
 from ramify.proc import Proc
 from ramify.settings import read_settings
+from ramify.span import read_span
 from ramify.stores.address import find_open_door, mask
 from ramify.stores.gather import pages
 from ramify.stores.move import move
@@ -105,7 +106,8 @@ class Ramify:
         procs = create(flats)
         batch = plan(flats, make_ids)
         own = {} if isinstance(what, str) or callable(what) else kwargs
-        batch.request, tx = own.get("request"), own.get("tx")
+        request, tx = own.get("request"), own.get("tx")
+        batch.request = None if request is None else read_name("request", request)
         self._refuse_main(batch)
         root = batch.rows[-1].id
         for each in procs:
@@ -238,9 +240,9 @@ class Ramify:
         """
         return deploy(self.store, self.tasks, reset)
 
-    def purge(self, *, older_than: float | timedelta) -> int:
+    def purge(self, *, older_than: float | str | timedelta) -> int:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
-        seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        seconds = read_span("older_than", older_than)
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
         purged, after = 0, None
         while rows := self.store.jobs(which, Page(after=after)):

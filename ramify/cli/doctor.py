@@ -106,6 +106,7 @@ def _print(found: Diagnosis, mended: list[str]) -> None:
         note(f"note: {line}")
     size = f"{found.jobs:,} jobs, {found.edges:,} edges"
     if found.wrong:
-        console.print(f"{len(found.wrong):,} violations in {size}", soft_wrap=True)
+        n = len(found.wrong)
+        console.print(f"{n:,} {'violation' if n == 1 else 'violations'} in {size}", soft_wrap=True)
     else:
         console.print(f"sound: {size}", soft_wrap=True)

@@ -135,3 +135,15 @@ def test_a_mistake_is_one_line(place: Path, arguments: list[str], message: str) 
     assert reply.err.startswith("ramify: ")
     assert message in reply.err
     assert reply.err.count("\n") == 1
+
+
+def test_a_directory_that_was_removed_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to import, and nowhere to keep jobs."""
+    (place / "gone").mkdir()
+    monkeypatch.chdir(place / "gone")
+    (place / "gone").rmdir()
+
+    reply = run("worker", "chores")
+
+    assert (reply.code, reply.out) == (2, "")
+    assert reply.err == "ramify: the directory that this works in was removed; go to another one\n"
