@@ -53,7 +53,7 @@ def read_time(name: str, value: object) -> float:
     except (ValueError, OverflowError, OSError):
         when = None
     if isinstance(when, bool) or not isinstance(when, int | float) or not FIRST <= when <= LAST:
-        given = "this number" if isinstance(value, int | float) else repr(value)
+        given = "this number" if isinstance(value, int) else repr(value)
         raise BadNode(
             f"{name} is a date of the years 1 to 9999, as '2030-01-31T08:00:00', or seconds since 1970, not {given}"
         )
