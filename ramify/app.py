@@ -25,7 +25,6 @@ from ramify.ids import is_id, make_ids
 from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node, read_name
-from ramify.picture.words import many
 from ramify.proc import Proc
 from ramify.settings import read_settings
 from ramify.span import read_span
@@ -246,7 +245,8 @@ class Ramify:
         wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
-                wrong.append(f"{many(n, 'ready job')} of {task}, which is not served here")
+                jobs = "ready job" if n == 1 else "ready jobs"
+                wrong.append(f"{n:,} {jobs} of {task}, which is not served here")
         return wrong + find_wrong(self.store, self.tasks)
 
     def deploy(self, *, reset: bool = False) -> list[str]:
