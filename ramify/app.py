@@ -24,10 +24,10 @@ from ramify.handle import Job
 from ramify.ids import is_id, make_ids
 from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
-from ramify.node import AnyNode, Node
-from ramify.picture.words import many
+from ramify.node import AnyNode, Node, read_name
 from ramify.proc import Proc
 from ramify.settings import read_settings
+from ramify.span import read_span
 from ramify.stores.address import find_open_door, mask
 from ramify.stores.gather import pages
 from ramify.stores.move import move
@@ -112,7 +112,7 @@ class Ramify:
         if waits:
             flats[-1].how = replace(flats[-1].how, hold=True)
         batch = plan(flats, make_ids)
-        batch.request = request
+        batch.request = None if request is None else read_name("request", request)
         self._refuse_main(batch)
         root = batch.rows[-1].id
         store = self.store if tx is None else within(self.store, tx)
@@ -245,7 +245,8 @@ class Ramify:
         wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
-                wrong.append(f"{many(n, 'ready job')} of {task}, which is not served here")
+                jobs = "ready job" if n == 1 else "ready jobs"
+                wrong.append(f"{n:,} {jobs} of {task}, which is not served here")
         return wrong + find_wrong(self.store, self.tasks)
 
     def deploy(self, *, reset: bool = False) -> list[str]:
@@ -257,9 +258,9 @@ class Ramify:
         """
         return deploy(self.store, self.tasks, reset)
 
-    def purge(self, *, older_than: float | timedelta) -> int:
+    def purge(self, *, older_than: float | str | timedelta) -> int:
         """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
-        seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        seconds = read_span("older_than", older_than)
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
         purged, after = 0, None
         while rows := self.store.jobs(which, Page(after=after)):

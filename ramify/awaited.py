@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from ramify.errors import NotFound
 from ramify.model import ENDED, JobId, Row
 from ramify.stores.protocol import Store
-from ramify.stores.read import LONGEST, SHORTEST, name_unfinished, read_rows, refuse_lonely
+from ramify.stores.read import LONGEST, SHORTEST, check_timeout, name_unfinished, read_rows, refuse_lonely
 
 End: TypeAlias = "asyncio.Future[Row]"
 
@@ -22,6 +22,7 @@ async def each_end(store: Store, ids: Iterable[JobId], timeout: float | None) ->
 
     Raise `NotFound` for an unknown job.
     """
+    check_timeout(timeout)
     watch = _Watch.of(store)
     ends = {id: watch.expect(id) for id in ids}
     try:

@@ -9,6 +9,7 @@ import functools
 import inspect
 import math
 import pathlib
+import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -19,7 +20,14 @@ from ramify.errors import BadArguments, BadValue, TooLarge
 from ramify.model import Value
 
 MAX_BYTES: Final = 1024 * 1024
+MAX_LEVELS: Final = 64
+"""How many lists and dictionaries may stand in each other in one argument or result."""
+
 _UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_TOKEN: Final = re.compile(_STRING.pattern + rb"|[\[\]{}]|[^\s\[\]{},:\"]+")
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Blank:
@@ -46,10 +54,16 @@ _encoder = msgspec.json.Encoder(enc_hook=_encode_other)
 _decoder = msgspec.json.Decoder()
 
 
-def encode(value: object, what: str = "value", encoder: msgspec.json.Encoder | None = None) -> bytes:
-    """Return `value` as JSON. Raise `BadValue` naming the place in it, or `TooLarge` above 1 MiB."""
+def encode(
+    value: object, what: str = "value", encoder: msgspec.json.Encoder | None = None, levels: int = MAX_LEVELS
+) -> bytes:
+    """Return `value` as JSON. Raise `BadValue` naming the place in it, or if it has more than `levels` lists and
+    dictionaries in each other, or `TooLarge` above 1 MiB.
+    """
     try:
         text = (encoder or _encoder).encode(value)
+    except RecursionError:
+        raise _too_deep(what) from None
     except _UNENCODABLE as error:
         raise BadValue(f"{what}{_find_bad(value)}: {error}") from error
     # msgspec writes nan and infinity as null; only then is the slow search worth it.
@@ -59,7 +73,21 @@ def encode(value: object, what: str = "value", encoder: msgspec.json.Encoder | N
         raise TooLarge(
             f"{what} takes {len(text):,} bytes as JSON, more than {MAX_BYTES:,}; store it in a file and pass its path"
         )
+    if text.count(b"[") + text.count(b"{") > levels and _is_deeper(text, levels):
+        raise _too_deep(what)
     return text
+
+
+def _is_deeper(text: bytes, levels: int) -> bool:
+    """Tell whether more than so many lists and dictionaries stand in each other."""
+    brackets = _STRING.sub(b"", text).translate(_SQUARE, _NO_BRACKETS)
+    for _ in range(levels):
+        brackets = brackets.replace(b"[]", b"")  # the innermost ones, all at once
+    return bool(brackets)
+
+
+def _too_deep(what: str) -> BadValue:
+    return BadValue(f"{what}: more than {MAX_LEVELS} lists and dictionaries in each other; keep the value flatter")
 
 
 def encode_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, what: str) -> tuple[bytes, int]:
@@ -73,7 +101,8 @@ def encode_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, wh
             return None
         return _encode_other(value)
 
-    return encode((args, kwargs or {}), what, msgspec.json.Encoder(enc_hook=blank)), blanks
+    # The list of both, and the one that the argument stands in, are not the caller's.
+    return encode((args, kwargs or {}), what, msgspec.json.Encoder(enc_hook=blank), MAX_LEVELS + 2), blanks
 
 
 def encode_result(value: object) -> Value:
@@ -85,8 +114,29 @@ def decode(text: bytes) -> Any:
     """Return the plain value that `text` (JSON) holds. Raise `BadValue` if it is none, which only a forger stores."""
     try:
         return _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:  # as the result of many groups in each other
+        return _decode_deep(text)
+    except (ValueError, UnicodeDecodeError) as error:
         raise BadValue(f"what is stored is not JSON: {error}") from error
+
+
+def _decode_deep(text: bytes) -> Any:
+    """Decode without recursion: each scalar by itself, and each list and dictionary from its parts."""
+    open_: list[tuple[bytes, list[Any]]] = [(b"", [])]
+    try:
+        for token in _TOKEN.findall(text):
+            if token in (b"[", b"{"):
+                open_.append((token, []))
+            elif token in (b"]", b"}"):
+                kind, parts = open_.pop()
+                pairs = zip(parts[::2], parts[1::2], strict=True)
+                open_[-1][1].append(parts if kind == b"[" else dict(pairs))
+            else:
+                open_[-1][1].append(_decoder.decode(token))
+        [(_, [whole])] = open_
+    except (ValueError, IndexError, TypeError) as error:
+        raise BadValue("what is stored is not JSON, and nested deeply") from error
+    return whole
 
 
 def is_json(text: bytes) -> bool:

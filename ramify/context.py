@@ -135,9 +135,10 @@ class Context:
         What it prints goes to the job's log, line by line; `on_stdout` and `on_stderr` are called for each line with
         its number, from 1, and the line; all have been when this returns. A callback that raises is not called again,
         and what it raised stands in the log. `progress` finds how far the program is in its lines: a regular
-        expression with one group (percent) or two (so many of so many). The program ends with the job, and what it
-        leaves running ends with it. With `check`, raise `CommandFailed` unless the status is 0; of a program that a
-        signal ended it is that number, negative. Inside a coroutine, say `await asyncio.to_thread(current().exec, …)`.
+        expression with one group (percent) or two (so many of so many). The program ends with the job, and so
+        does what it leaves running, but for what makes a session of its own. With `check`, raise `CommandFailed` unless
+        the status is 0; of a program that a signal ended it is that number, negative. Inside a coroutine, say
+        `await asyncio.to_thread(current().exec, …)`.
         """
         shown = None if progress is None else Progress(progress, self.progress)
         run = Command(command, directory, environment, self.log, self._is_cancelled, self._keeper)

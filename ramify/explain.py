@@ -15,6 +15,7 @@ from msgspec import Struct
 from ramify.ended import error_of, find_cause, read_failure, say
 from ramify.graph.fit import SUSPENDED, in_force, scopes, unexpired
 from ramify.model import ENDED, Info, JobId, Kind, Page, Row, Rule, Session, State, Step, Which
+from ramify.span import LAST
 from ramify.stores.protocol import SLICE, Store
 from ramify.stores.read import UNFINISHED, name_row, read_edges, read_row, read_rows
 
@@ -60,7 +61,7 @@ def modules_of(workers: Iterable[Session]) -> list[str]:
 
 def spell(seconds: float) -> str:
     """Return a length of time as people say it."""
-    minutes, seconds = divmod(max(0, round(seconds)), 60)
+    minutes, seconds = divmod(round(min(max(0.0, seconds), LAST)), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     if days:

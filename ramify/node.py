@@ -4,9 +4,8 @@ A node is a value: `options` returns a copy, and one node used in two places is 
 means is decided in `graph/`; how one is made from a function stands in `task.py`.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ from msgspec import Struct
 from ramify.codec import Blank
 from ramify.errors import BadNode
 from ramify.model import JobId, Policy, Retry, Unique, Unless, When
-from ramify.span import read_span
+from ramify.span import LONGEST, is_span, read_span, read_time, spell_time
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -59,7 +58,10 @@ class Options(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 PLAIN: Final = Options()
 MAX_NAME: Final = 500
-"""Characters of a label, queue or slot."""
+"""Bytes of a label, queue, slot or request, and of the name of a task."""
+
+EARLIEST: Final = 946_684_800.0
+"""A bare number below is no time that anybody means: 2000-01-01."""
 
 
 class Node(Blank, Generic[T_co]):
@@ -95,7 +97,7 @@ class Node(Blank, Generic[T_co]):
         barrier: bool | None = None,
         hold: "bool | JobId | Ref[Any] | None" = None,
         delay: float | str | timedelta | None = None,
-        at: float | datetime | None = None,
+        at: float | str | date | None = None,
         priority: int | None = None,
         queue: str | None = None,
         label: str | None = None,
@@ -106,16 +108,17 @@ class Node(Blank, Generic[T_co]):
         fail: Literal["finish", "fast"] | None = None,
         repeatable: bool | None = None,
         unique: "bool | str | Sequence[str] | Unique | None" = None,
-        start_before: "float | datetime | timedelta | None" = None,
+        start_before: "float | str | date | timedelta | None" = None,
     ) -> "Node[T_co]":
         """Return a copy with these options; what is not given stays, and `after` adds to what was there.
 
         `after` waits for jobs or nodes to end as `when` says. `blocking` holds up later siblings, `barrier` also waits
         for all earlier ones. `hold` keeps the job until it (or the gate named here) is released. `delay` and
-        `timeout` are seconds, `at` is a date or seconds since 1970; the `timeout` of a node with children is that of
-        its whole subtree. A higher `priority` goes first. At most as many jobs of one `slot` run as its limit says.
+        `timeout` are seconds, `at` is a date (also as ISO text) or seconds since 1970; the `timeout` of a node with
+        children is that of its whole subtree. A higher `priority` goes first. At most as many jobs of one `slot` run as
+        its limit says.
         `unique` makes an unfinished job with the same arguments (those named, or the same key) stand for this one.
-        What nobody has begun at `start_before`, a time or a span from now on, is skipped.
+        What nobody has begun at `start_before`, a date or a span from now on as `timedelta` or "5m", is skipped.
         Raise `BadNode` naming the option that is wrong.
         """
         how, changes = self.how, dict[str, Any]()
@@ -128,7 +131,7 @@ class Node(Blank, Generic[T_co]):
                 changes[name] = _expect(bool, name, flag)
         for name, text in (("queue", queue), ("label", label), ("slot", slot)):
             if text is not None:
-                changes[name] = _read_name(name, text)
+                changes[name] = read_name(name, text)
         if hold is not None:
             changes["hold"] = hold.id if isinstance(hold, Ref) else _expect(bool | str, "hold", hold)
         if (delay if delay is not None else how.delay) is not None and (at if at is not None else how.at) is not None:
@@ -136,7 +139,7 @@ class Node(Blank, Generic[T_co]):
         if delay is not None:
             changes["delay"] = read_span("delay", delay, least=0)
         if at is not None:
-            changes["at"] = _read_seconds("at", at.timestamp() if isinstance(at, datetime) else at)
+            changes["at"] = read_time("at", at)
         if priority is not None:
             changes["priority"] = _read_whole("priority", priority, -(2**31), 2**31 - 1)
         if units is not None:
@@ -155,7 +158,7 @@ class Node(Blank, Generic[T_co]):
         timeout: float | str | timedelta | None,
         retry: int | Retry | None,
         repeatable: bool | None,
-        start_before: float | datetime | timedelta | None,
+        start_before: float | str | date | timedelta | None,
         how: dict[str, Any],
     ) -> Policy:
         changes = dict[str, Any]()
@@ -171,11 +174,10 @@ class Node(Blank, Generic[T_co]):
             changes["retry"] = _read_retry(retry)
         if repeatable is not None:
             changes["repeatable"] = _expect(bool, "repeatable", repeatable)
-        if isinstance(start_before, timedelta):
+        if is_span(start_before):
             changes["start_within"] = read_span("start_before", start_before, least=0)
         elif start_before is not None:
-            at = start_before.timestamp() if isinstance(start_before, datetime) else start_before
-            changes["start_before"] = _read_seconds("start_before", at)
+            changes["start_before"] = _read_start_before(start_before)
         return msgspec.structs.replace(self.how.policy, **changes) if changes else self.how.policy
 
     def changed(self, **options: Any) -> "Node[T_co]":
@@ -206,8 +208,18 @@ def _read_after(after: Before | Sequence[Before], when: str) -> list[tuple[Befor
     return [(job, When(when)) for job in jobs]
 
 
-def _read_seconds(name: str, value: object, least: float = -math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _read_start_before(value: object) -> float:
+    when = read_time("start_before", value)
+    if isinstance(value, int | float) and when < EARLIEST:
+        raise BadNode(
+            f"start_before={value!r} lies in {spell_time(when)[:4]}, for a number is seconds since 1970; "
+            "a span from now on is timedelta(minutes=1), or '1m'"
+        )
+    return when
+
+
+def _read_seconds(name: str, value: object, least: float = -LONGEST) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LONGEST <= value <= LONGEST:
         raise BadNode(f"{name} is a number of seconds, not {value!r}")
     if value < least:
         raise BadNode(f"{name} is at least {least:g}, not {value:g}")
@@ -250,7 +262,7 @@ def _read_unique(unique: object) -> Unique | None:
     if unique is False:
         return None
     if isinstance(unique, str):
-        return Unique(key=_read_name("unique", unique))
+        return Unique(key=read_name("unique", unique))
     if isinstance(unique, list | tuple):
         return _read_unique(Unique(by=tuple(unique)))
     if not isinstance(unique, Unique):
@@ -267,11 +279,13 @@ def _read_whole(name: str, value: object, least: int, most: int) -> int:
     return value
 
 
-def _read_name(name: str, value: object) -> str:
+def read_name(name: str, value: object) -> str:
+    """Return a text by which something is found. Raise `BadNode` if it is none, or too long."""
     if not isinstance(value, str) or not value.strip():
         raise BadNode(f"{name} is a text that is not empty, not {value!r}")
-    if len(value) > MAX_NAME:
-        raise BadNode(f"{name} is a text of at most {MAX_NAME} characters, not {len(value):,}")
+    # In bytes, because the index of a store has room for so many.
+    if (size := len(value.encode("utf-8", "replace"))) > MAX_NAME:
+        raise BadNode(f"{name} is a text of at most {MAX_NAME} bytes, not {size:,}")
     if "\0" in value or (not value.isascii() and value.encode("utf-8", "replace").decode() != value):
         raise BadNode(f"{name} has characters that cannot be stored: {value!r}")
     return value

@@ -8,8 +8,8 @@ import difflib
 import json
 import tomllib
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -22,6 +22,7 @@ from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.model import Retry
 from ramify.node import AnyNode, Node
 from ramify.signature import read_parameters
+from ramify.span import read_span
 from ramify.task import Call, Function, check_arguments, look_up
 
 OPTIONS: Final = frozenset(
@@ -93,7 +94,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text("utf-8")
-        document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text, object_pairs_hook=_read_pairs)
     except (ValueError, RecursionError) as error:
         kind = "TOML" if path.suffix == ".toml" else "JSON"
         raise BadNode(f"{path}: not {kind}: {error}") from error
@@ -221,17 +222,23 @@ def _with_options(node: AnyNode, document: Mapping[str, Any], names: Collection[
     given = {name: document[name] for name in names if document.get(name) is not None}
     if isinstance(given.get("retry"), Mapping):
         given["retry"] = Retry(**msgspec.structs.asdict(msgspec.convert(given["retry"], _StrictRetry)))
-    for name in ("at", "start_before"):
-        if isinstance(given.get(name), str):
-            given[name] = datetime.fromisoformat(given[name])
     if given:
         node = node.options(**given)
     if "maxLoop" in document or "sleepTime" in document:
         turns, pause = document.get("maxLoop", 600), document.get("sleepTime", 1)
         if not all(isinstance(number, int | float) and number >= 0 for number in (turns, pause)):
             raise BadNode(f"'maxLoop' and 'sleepTime' are numbers, not {turns!r} and {pause!r}")
-        node = node.changed(limit=float(turns * pause))
+        node = node.changed(limit=read_span("'maxLoop' times 'sleepTime'", turns * pause))
     return node
+
+
+def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of a file. TOML refuses by itself what stands there twice."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise BadNode(f"{twice!r} stands twice in one object")
+    return document
 
 
 def _check_function(function: object) -> Function | str:

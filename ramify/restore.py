@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from ramify.codec import annotations, decode, restore
-from ramify.errors import BadArguments, BadValue
+from ramify.errors import BadArguments
 from ramify.model import Value
 from ramify.node import AnyNode
 from ramify.task import Function
@@ -18,10 +18,7 @@ def restore_result(stored: Value, node: AnyNode | None, task: str | None) -> Any
 
     Without a node the function is looked for among the modules that are loaded; nothing is imported.
     """
-    try:
-        value = decode(stored.json)
-    except RecursionError:
-        raise BadValue("the result is nested too deeply to be one value; read those of the children") from None
+    value = decode(stored.json)
     value = _as_promised(value, _find(task), False) if node is None else _restore_nodes(value, node)
     return tuple(value) if stored.spread and isinstance(value, list) else value
 

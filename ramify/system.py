@@ -37,6 +37,9 @@ STOP: Final[int] = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 STOPS: Final = tuple(name for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name))
 """What asks a worker to stop; Windows has Ctrl-Break, and no way to send the first."""
 
+STANDARD: Final = 3
+"""Descriptors of standard input, output and error: those below."""
+
 CLOSE_ON_EXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
 HAS_POLL: Final = hasattr(select, "poll")
 NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
@@ -66,6 +69,19 @@ def call_process(name: bytes) -> None:
 def adopt_orphans(adopts: bool) -> None:
     """Become the parent of those under this process that lose theirs, or no longer."""
     _prctl(_PR_SET_CHILD_SUBREAPER, int(adopts))
+
+
+def open_streams() -> None:
+    """Give a process that was started with standard input, output or error closed nothing to read and nowhere to write.
+
+    Else what it opens next would get their numbers, and what jobs print would go there.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) < STANDARD:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 -- for as long as we live
 
 
 def count_allowed() -> int | None:

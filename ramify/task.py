@@ -21,7 +21,7 @@ from ramify.codec import Blank
 from ramify.declared import NO_TERMS, Declaration, Need, Parameter, Terms
 from ramify.errors import BadArguments, BadNode, BadTask
 from ramify.model import Retry, Unique
-from ramify.node import PLAIN, Node, Options
+from ramify.node import MAX_NAME, PLAIN, Node, Options
 from ramify.proc import is_proc
 from ramify.signature import bind, check_values, read_help, read_parameters
 
@@ -66,7 +66,7 @@ def task(
     units: int | None = None,
     repeatable: bool | None = None,
     unique: bool | str | Sequence[str] | Unique | None = None,
-    start_before: timedelta | None = None,
+    start_before: str | timedelta | None = None,
     limit: int | None = None,
     needs: Need | str | Function | Sequence[Need | str | Function] = (),
     fan_out: Sequence[str] = (),
@@ -206,7 +206,7 @@ def read_name(text: str) -> str:
     module, colon, name = text.partition(":") if ":" in text else text.rpartition(".")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise BadTask(f"{text!r} does not name a function; write it as 'module:function'")
-    return f"{module}:{name}"
+    return _check_length(f"{module}:{name}")
 
 
 def name_of(function: object) -> str:
@@ -238,7 +238,13 @@ def name_of(function: object) -> str:
         raise BadTask(f"{module}:{name} is a generator, which has no result to store; return a list instead")
     if module in sys.modules and not hasattr(sys.modules[module], name):
         raise BadTask(f"{module} has no {name!r}; a task keeps the name under which it was defined")
-    return f"{module}:{name}"
+    return _check_length(f"{module}:{name}")
+
+
+def _check_length(name: str) -> str:
+    if (size := len(name.encode())) > MAX_NAME:
+        raise BadTask(f"{name:.60}… has {size:,} bytes, and the name of a task has at most {MAX_NAME}; shorten it")
+    return name
 
 
 def _count_positional(signature: inspect.Signature) -> tuple[float, float]:

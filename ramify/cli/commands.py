@@ -30,6 +30,7 @@ from ramify.cli.tasks import tasks
 from ramify.cli.tree import tree
 from ramify.cli.worker import worker
 from ramify.errors import RamifyError
+from ramify.system import open_streams
 
 MISTAKE: Final = 2
 INTERRUPTED: Final = 130
@@ -92,6 +93,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 if all is well, 1 if the job is not, 2 after a mistake, 130 after Ctrl-C."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows no "×" shows its number instead of a traceback.
         if hasattr(stream, "reconfigure"):

@@ -106,6 +106,6 @@ def _print(found: Diagnosis, mended: list[str]) -> None:
         note(f"note: {line}")
     size = f"{many(found.jobs, 'job')}, {many(found.edges, 'edge')}"
     if found.wrong:
-        console.print(f"{len(found.wrong):,} violations in {size}", soft_wrap=True)
+        console.print(f"{many(len(found.wrong), 'violation')} in {size}", soft_wrap=True)
     else:
         console.print(f"sound: {size}", soft_wrap=True)

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, islice
 from typing import Final
 
@@ -94,7 +94,8 @@ def _print_all(console: Console, lines: Iterable[Text]) -> None:
 def print_json(text: bytes) -> None:
     """Print JSON: indented for a reader, on one line for a program, in UTF-8 always."""
     if sys.stdout.isatty():
-        text = msgspec.json.format(text)
+        with suppress(RecursionError):  # too deep to be indented for anybody
+            text = msgspec.json.format(text)
     sys.stdout.buffer.write(escape_json(text) + b"\n")
     sys.stdout.buffer.flush()
 

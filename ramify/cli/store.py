@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from ramify.app import Ramify
-from ramify.errors import BadStore, NotFound
+from ramify.errors import BadSettings, BadStore, NotFound
 from ramify.ids import is_id
 from ramify.model import JobId, Row
 from ramify.modules import load
@@ -86,7 +86,10 @@ def look_here(directory: Path | None = None) -> None:
     """Work in the directory, and let modules be found there as `python -m` does."""
     if directory is not None:
         os.chdir(directory)
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        raise BadSettings("the directory that this works in was removed; go to another one") from None
     if sys.path[0] != here:
         sys.path.insert(0, here)
 

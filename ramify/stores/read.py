@@ -1,11 +1,12 @@
 """What readers of any store share: rows and edges a page at a time, and waiting for ends."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Final
 
-from ramify.errors import NotFound, WouldDeadlock
+from ramify.errors import BadNode, NotFound, WouldDeadlock
 from ramify.graph.plan import Into
 from ramify.model import ENDED, Array, Edge, JobId, Kind, Line, Page, Result, Row, State, Which
 from ramify.stores.gather import pages
@@ -79,6 +80,7 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
 
     The store's hints are backed up by a poll that gets slower to one second. Raise `NotFound` for an unknown job.
     """
+    check_timeout(timeout)
     end = None if timeout is None else time.monotonic() + timeout
     left = list(dict.fromkeys(ids))
     pause = SHORTEST
@@ -100,6 +102,12 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
             refuse_lonely(store)
         store.wait(None, remaining)
         pause = min(LONGEST, pause * 1.5)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raise `BadNode` unless this is a number of seconds that passes, or None for ever."""
+    if timeout is not None and math.isnan(timeout):
+        raise BadNode(f"timeout is a number of seconds, not {timeout}")
 
 
 def refuse_lonely(store: Store) -> None:

@@ -5,13 +5,12 @@ Policy only: it returns outcomes, which the desk reports. What needs mean is `gr
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
 from ramify.codec import decode
 from ramify.declared import Declaration, Need
-from ramify.errors import BadArguments, BadNode
+from ramify.errors import BadArguments, BadNode, Lost, StoreDown
 from ramify.graph.need import Wanted, find_loops, marks_for, resolve, say_impossible
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
@@ -36,10 +35,12 @@ from ramify.model import (
     Value,
 )
 from ramify.node import Node
+from ramify.span import spell_time
 from ramify.stores.protocol import Store
 from ramify.task import terms_of
 from ramify.tasks import Tasks
 from ramify.worker.run import fill
+from ramify.worker.trouble import explain
 
 HIGHEST = 2**31 - 1
 
@@ -54,18 +55,23 @@ class Arranger:
         self._missing: dict[JobId, str] = {}
 
     def arrange(self, claim: Claim, results: Mapping[JobId, Value]) -> Outcome | None:
-        """Return what is reported of the job instead of running it; None if it can run now."""
-        row, policy = claim.row, claim.payload.policy
-        if policy.start_before is not None or policy.start_within is not None:
-            late = _find_late(claim)
-            if late is not None:
-                return Ended(row.id, row.attempt, State.SKIPPED, failure=Failure("late", late))
+        """Return what is reported of the job instead of running it; None if it can run now.
+
+        Whatever its arguments are, they are no trouble but its own.
+        """
+        row = claim.row
+        if (late := find_late(claim)) is not None:
+            return late
         if row.grown or row.lane.task not in self._needy:
             return None
         try:
             return self._add_needs(claim, results)
         except (BadArguments, BadNode) as error:
             return Ended(row.id, row.attempt, State.FAILED, failure=Failure("needs", str(error)))
+        except (StoreDown, Lost):
+            raise
+        except Exception as error:  # noqa: BLE001 -- what is stored may be anything, and fails no job but this
+            return Ended(row.id, row.attempt, State.FAILED, failure=explain(error, "needs"))
 
     def refused(self, job: JobId, refusal: Refusal) -> Failure:
         """Return why a job fails whose needs the store did not take."""
@@ -131,14 +137,19 @@ class Arranger:
         return self._loops[task]
 
 
-def _find_late(claim: Claim) -> str | None:
-    """Return why it is too late to begin the job; None if it is not, or if it had begun before."""
+def find_late(claim: Claim) -> Ended | None:
+    """Return the end of a job that was claimed too late to begin; None if it was not, or if it had begun before.
+
+    Asked of a job whose worker was lost, it tells whether that worker can have begun it.
+    """
     row, policy = claim.row, claim.payload.policy
-    if row.tries or row.crashes or row.losses:
-        return None
     times = [policy.start_before] if policy.start_before is not None else []
     if policy.start_within is not None:
         times.append(made_at(row.id) + policy.start_within)
-    if time.time() <= min(times):
+    if not times or row.cancelled or row.tries or row.crashes or row.losses:
         return None
-    return f"nobody had begun it by {datetime.fromtimestamp(min(times), UTC):%Y-%m-%d %H:%M:%S} UTC, its start_before"
+    claimed = time.time() if row.started is None else row.started
+    if claimed <= min(times):
+        return None
+    late = f"nobody had begun it by {spell_time(min(times))}, its start_before"
+    return Ended(row.id, row.attempt, State.SKIPPED, failure=Failure("late", late))

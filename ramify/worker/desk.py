@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from ramify.ended import say
-from ramify.errors import BadArguments, BadTask, NotFound, TooLarge
+from ramify.errors import Lost, StoreDown
 from ramify.ids import make_session_id
 from ramify.model import (
     ENDED,
@@ -49,7 +49,7 @@ from ramify.stores.move import move
 from ramify.stores.protocol import LOG, SLICE, Store
 from ramify.system import clock
 from ramify.tasks import Tasks
-from ramify.worker.arrange import Arranger
+from ramify.worker.arrange import Arranger, find_late
 from ramify.worker.call import Report
 from ramify.worker.decide import decide, decide_loss, end, homes_of
 from ramify.worker.trouble import explain
@@ -245,7 +245,7 @@ class Desk:
             if claim.row.doomed:
                 self._doomed.append(claim)
             else:
-                self.outcomes.append(decide_loss(claim))
+                self.outcomes.append(find_late(claim) or decide_loss(claim))
         return len(claims)
 
     def close(self) -> None:
@@ -269,7 +269,11 @@ class Desk:
         for _, report, _ in self._reports:
             self._check(report)
         for claim, report, cancelled in self._reports:
-            outcome = decide(claim, report, homes, random.random(), cancelled)
+            try:
+                outcome = decide(claim, report, homes, random.random(), cancelled)
+            except Exception as error:  # noqa: BLE001 -- no job ends a worker, whatever it reports
+                row = claim.row
+                outcome = Ended(row.id, row.attempt, State.FAILED, failure=explain(error, "result"))
             if isinstance(outcome, Grown):
                 self._grown[claim.row.id] = (claim, report)
             self.add(outcome)
@@ -279,7 +283,9 @@ class Desk:
         """Check what a job adds, and mark it; a mistake in it is the job's own failure. Doing it twice does no harm."""
         try:
             self.arranger.known.prepare([*(report.spawned or ()), *(report.siblings or ())])
-        except (BadTask, BadArguments) as error:
+        except (StoreDown, Lost):
+            raise
+        except Exception as error:  # noqa: BLE001 -- no job ends a worker, whatever it adds
             report.failure, report.spawned, report.siblings = explain(error, "result"), None, None
 
     def end(self, row: Row, outcome: Outcome) -> None:
@@ -372,12 +378,16 @@ class Desk:
         try:
             self.results |= gather(self.store, _befores(self._arrived))
             self.claims += self._arrived
-        except (TooLarge, NotFound):
+        except (StoreDown, Lost):
+            raise
+        except Exception:  # noqa: BLE001 -- as above; whose it is shows one by one
             for claim in list(self._arrived):
                 try:
                     self.results |= gather(self.store, _befores([claim]))
                     self.claims.append(claim)
-                except (TooLarge, NotFound) as error:
+                except (StoreDown, Lost):
+                    raise
+                except Exception as error:  # noqa: BLE001 -- likewise
                     failure = Failure("arguments", str(error), type(error).__name__)
                     self.outcomes.append(Ended(claim.row.id, claim.row.attempt, State.FAILED, failure=failure))
                 self._arrived.remove(claim)

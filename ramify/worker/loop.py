@@ -27,7 +27,7 @@ from ramify.errors import BadTask, Lost, StoreDown
 from ramify.model import Exchange, State, Want
 from ramify.proc import awaits
 from ramify.stores.protocol import Store
-from ramify.system import STOPS, clock, wait_for_any
+from ramify.system import STOPS, clock, open_streams, wait_for_any
 from ramify.tasks import Tasks
 from ramify.worker.crew import Crew
 from ramify.worker.cron import Crontab
@@ -91,6 +91,7 @@ class Worker:
         When stopped it claims no more, gives back what has not begun, lets the rest finish for `grace` seconds, then
         kills it and gives it back too. A second signal ends that wait. `manager` is told that we are ready, and live.
         """
+        open_streams()
         names = self._tasks.names()
         if self._fresh and "__main__" in self._tasks.modules:
             raise BadTask("a fresh interpreter cannot import the functions of __main__; move them to a module")

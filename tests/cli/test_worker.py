@@ -147,3 +147,15 @@ def test_a_burst_tells_of_jobs_that_it_does_not_serve(chores: Ramify) -> None:
     reply = run("worker", "finder", "--burst", "-n", "1")
 
     assert reply.err.splitlines()[-2:] == ["no job ended", "note: 1 ready job of elsewhere:f, which is not served here"]
+
+
+def test_a_directory_that_was_removed_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to import, and nowhere to keep jobs."""
+    (place / "gone").mkdir()
+    monkeypatch.chdir(place / "gone")
+    (place / "gone").rmdir()
+
+    reply = run("worker", "chores")
+
+    assert (reply.code, reply.out) == (2, "")
+    assert reply.err == "ramify: the directory that this works in was removed; go to another one\n"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,25 @@ def test_a_repeated_request_adds_nothing(app: Ramify) -> None:
     assert app.counts() == {"ready": 2}
     with pytest.raises(BadNode, match="arguments go with a function"):
         app.enqueue(job(double, 1), 3)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("request_", [5, "", "a\0b", "\ud800", "x" * 501, "界" * 167])
+def test_a_request_is_a_text_of_500_bytes(app: Ramify, request_: Any) -> None:
+    """What no store could find again is refused by every one, in the same words."""
+    with pytest.raises(BadNode, match=r"^request "):
+        app.enqueue(job(double, 1), request=request_)
+    assert app.counts() == {}
+
+
+def test_names_may_have_500_bytes(app: Ramify) -> None:
+    """Each of them may, in whatever letters, and all of them together; a longer task is refused as well."""
+    name, task = "界" * 166, "m:" + "é" * 249
+    stored = app.enqueue(job(task).options(queue=name, slot=name, label=name), request=name)
+
+    assert app.enqueue(job(task), request=name) == stored
+    assert app.counts("task") == {task: 1}
+    with pytest.raises(BadTask, match="has 502 bytes, and the name of a task has at most 500"):
+        job(task + "é")
 
 
 def test_jobs_are_listed_newest_first(app: Ramify) -> None:
@@ -201,7 +221,7 @@ def test_purge_forgets_whole_trees_that_ended(app: Ramify) -> None:
     app.run_until_empty()
     waiting = app.enqueue(job(double, 1).options(hold=True))
 
-    assert app.purge(older_than=timedelta(hours=1)) == 0
+    assert app.purge(older_than=timedelta(hours=1)) == app.purge(older_than="1h") == 0
     assert app.purge(older_than=-1) == 1
     assert list(app.jobs()) == [waiting]
     with pytest.raises(NotFound):

@@ -1,7 +1,7 @@
 """Nodes: `job`, `group`, `series` and `options`, before anything is stored."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,14 +33,27 @@ def test_options_return_a_copy() -> None:
 
 
 def test_times_are_seconds_or_their_types() -> None:
-    """`delay` and `timeout` take seconds or a timedelta, `at` a timestamp or a datetime."""
+    """`delay` and `timeout` take seconds or a timedelta, `at` a timestamp or a date."""
     noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
     assert job(double, 1).options(delay=timedelta(minutes=2)).how.delay == 120
     assert job(double, 1).options(delay=1.5).how.delay == 1.5
     assert job(double, 1).options(at=noon).how.at == noon.timestamp()
     assert job(double, 1).options(at=17).how.at == 17
+    assert job(double, 1).options(at=date(2030, 1, 1)).how.at == datetime(2030, 1, 1).timestamp()
+    assert job(double, 1).options(at="2030-01-01T12:00:00+00:00").how.at == noon.timestamp()
     assert job(double, 1).options(timeout=timedelta(hours=1)).how.policy.timeout == 3600
+
+
+def test_start_before_is_a_time_or_a_span() -> None:
+    """A date is a time, and so are the seconds of today; a timedelta or a text like that of `delay` counts from now."""
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+    times = [job(double, 1).options(start_before=each).how.policy for each in (noon, noon.timestamp(), str(noon))]
+    spans = [job(double, 1).options(start_before=each).how.policy for each in (timedelta(minutes=5), "5m", "300s")]
+
+    assert {(policy.start_before, policy.start_within) for policy in times} == {(noon.timestamp(), None)}
+    assert {(policy.start_before, policy.start_within) for policy in spans} == {(None, 300.0)}
 
 
 def test_the_timeout_of_a_group_is_that_of_the_whole() -> None:
@@ -82,7 +95,18 @@ def test_a_number_of_retries_is_a_retry() -> None:
         ({"delay": "soon"}, "delay is a number of seconds, not 'soon'"),
         ({"delay": math.nan}, "delay is a number of seconds"),
         ({"delay": 1, "at": 2}, "a delay or a time, not both"),
-        ({"at": "noon"}, "at is a number of seconds, not 'noon'"),
+        ({"at": "noon"}, "at is a date of the years 1 to 9999.* not 'noon'"),
+        ({"at": datetime.min}, "at is a date of the years 1 to 9999"),
+        ({"at": "0001-01-01T00:00:00+14:00"}, "at is a date of the years 1 to 9999"),
+        ({"at": math.inf}, "at is a date of the years 1 to 9999"),
+        ({"at": 10**5000}, "at is a date of the years 1 to 9999"),
+        ({"delay": 1e308}, "delay is longer than a thousand years"),
+        ({"delay": 10**5000}, "delay is longer than a thousand years"),
+        ({"retry": Retry(3, backoff=1e308)}, "retry.backoff is a number of seconds"),
+        ({"start_before": -1e300}, "start_before is a date of the years 1 to 9999"),
+        ({"start_before": 60}, r"start_before=60 lies in 1970.*timedelta\(minutes=1\), or '1m'"),
+        ({"start_before": timedelta.max}, "start_before is longer than a thousand years"),
+        ({"queue": "界" * 167}, "queue is a text of at most 500 bytes, not 501"),
         ({"priority": 1.5}, "priority is a whole number"),
         ({"priority": True}, "priority is a whole number"),
         ({"units": -1}, "units is a whole number from 0"),

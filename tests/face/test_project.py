@@ -130,7 +130,16 @@ def test_projects_are_loaded_from_files(tmp_path: Path) -> None:
     assert load(tmp_path / "a.json") == load(tmp_path / "a.toml") == document
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.json", "{"), ("a.json", "[]"), ("a.toml", "="), ("b.json", "[" * 9999)])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "{"),
+        ("a.json", "[]"),
+        ("a.toml", "="),
+        ("b.json", "[" * 9999),
+        ("b.json", '{"jobs": [], "jobs": []}'),
+    ],
+)
 def test_a_file_that_holds_no_project_is_named(tmp_path: Path, name: str, text: str) -> None:
     """`BadNode` begins with the file."""
     (tmp_path / name).write_text(text)

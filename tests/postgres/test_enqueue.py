@@ -279,3 +279,37 @@ def test_ids_are_made_as_python_makes_them(app: Ramify, ask: Ask) -> None:
 
 def _these(*ids: str) -> Which:
     return Which(ids=ids)
+
+
+def test_what_no_worker_could_read_is_refused(app: Ramify, ask: Ask) -> None:
+    """Arguments have the bounds that they have in Python, 64 levels among them; those within run."""
+    deep = [json.loads("[" * levels + "]" * levels) for levels in (64, 65)]
+
+    id = call(ask, "double", {"x": deep[0]})
+    many = ask(f"CALL ramify.insert_job('{TASKS}', 'double', 1, %s::json)", json.dumps({"x": deep[1]}))
+
+    assert app.job(id).state == "ready"
+    assert refusal(ask, "double", {"x": deep[1]}) == "Illegal arguments: more than 64 arrays and objects in each other"
+    assert refusal(ask, "double", [deep[1]]) == "Illegal arguments: more than 64 arrays and objects in each other"
+    assert many == (None, "Illegal arguments: more than 64 arrays and objects in each other")
+    for number in ("1e400", "-1e400", "9" * 5000):
+        for form in ("double', '[%s]'", 'double\', \'{"x": {"y": [%s]}}\''):
+            with pytest.raises(psycopg.errors.InvalidParameterValue, match="a number of more than 308 digits"):
+                ask(f"SELECT ramify.enqueue('{TASKS}:{form % number})")
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="a number of more than 308 digits"):
+            ask(f"""SELECT ramify.enqueue_project('{{"jobs": [{{"func": "m:f", "delay": {number}}}]}}')""")
+    assert len(list(app.jobs())) == 1
+
+
+def test_times_and_names_from_sql_have_bounds(app: Ramify, ask: Ask) -> None:
+    """A time that is no date, and names that are too long for an index, are refused; as Python refuses them."""
+    for due in ("at => 'infinity'", "at => '-infinity'", "at => '10000-01-01'", "delay => '9000 years'"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="in one of the years 1 to 9999"):
+            ask(f"SELECT ramify.enqueue('{TASKS}:double', '[1]', {due})")
+    for name in ("queue", "label"):
+        for statement in (f"enqueue('{TASKS}:double', '[1]'", "enqueue_project('{\"jobs\": []}'"):
+            with pytest.raises(psycopg.errors.InvalidParameterValue, match="queue and label have 1 to 500 bytes"):
+                ask(f"SELECT ramify.{statement}, {name} => %s)", "界" * 167)
+
+    ask(f"SELECT ramify.enqueue('{TASKS}:double', '[1]', at => '9999-12-31', queue => %s)", "界" * 166)
+    assert app.counts() == {"scheduled": 1}
