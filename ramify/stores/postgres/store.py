@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors
 
 from ramify.declared import Declaration
-from ramify.errors import StoreDown
+from ramify.errors import BadValue, StoreDown
 from ramify.graph.arrive import stored_befores
 from ramify.model import (
     Batch,
@@ -63,6 +63,7 @@ from ramify.stores.tables import Tables
 
 TRIES: Final = 25
 """How often a step that others were in the way of begins anew before the store counts as down."""
+_OF_IDS: Final = ("job_pkey", "payload_pkey")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -184,8 +185,9 @@ class Postgres(Engine):
             self._lanes.id(lane)  # a new one is stored before the step, which would need a second connection for it
         try:
             return self._insist(hold, super().add, batch)
-        except errors.UniqueViolation as error:
-            if error.diag.constraint_name not in ("job_pkey", "payload_pkey"):
+        except BadValue as error:
+            cause = error.__cause__
+            if not isinstance(cause, errors.UniqueViolation) or cause.diag.constraint_name not in _OF_IDS:
                 raise
             return {}  # ids are made once, so this very batch was stored by a call whose reply was lost
 
