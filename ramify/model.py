@@ -188,6 +188,10 @@ class Payload(Struct, gc=False):
     policy: Policy = Policy()
 
 
+UNIQUE: Final = "unique/"
+"""Begins a mark that one unfinished job at most may bear."""
+
+
 class Unless(Struct, frozen=True):
     """Do not add the row if a job with this mark was done within so many seconds, or is unfinished: use that job.
 
@@ -480,6 +484,8 @@ class Snapshot(Struct):
     sessions: list[Session]
     limits: dict[str, Rule]
     results: dict[JobId, Result]
+    rivals: list[list[JobId]] = field(default_factory=list)
+    """Unfinished jobs that bear the same unique mark, if there are such."""
 
 
 Counts: TypeAlias = Mapping[str, int]

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound
+from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound, Taken
 from ramify.graph import walk
 from ramify.graph.arrive import arrive, rename, resting_state, stored_befores
 from ramify.model import (
@@ -35,6 +35,7 @@ from ramify.model import (
     Which,
     Work,
 )
+from ramify.stores.rivals import Rivals, leave_taken
 from ramify.stores.tables import Tables
 
 PORTIONS: Final = 4
@@ -51,6 +52,7 @@ class Step:
         self._room = slice
         self._loaded: dict[JobId, tuple[Row, Row]] = {}
         self._ended: dict[JobId, State] = {}
+        self._rivals = Rivals(tables)
 
     # Rows
 
@@ -75,6 +77,7 @@ class Step:
         if changed:
             self.tables.write(changed)
         self._loaded.clear()
+        self._rivals.forget()
         ended, self._ended = self._ended, {}
         self._settle(ended)
 
@@ -114,6 +117,8 @@ class Step:
         tables = self.tables
         if batch.into is not None:
             batch = self._held_as_now(batch, batch.into)
+        if batch.unless:
+            batch = leave_taken(tables, batch, aliases)
         lowest = tables.lowest_place(batch.into) if batch.into is not None else 0
         arrival = arrive(batch, {row.id: row.state for row in befores}, aliases, lowest, tables.now())
         tables.insert(batch, arrival)
@@ -264,7 +269,14 @@ class Step:
             return sum([self._cancel(row, failure) for row in rows])
         if verb is Verb.HOLD:
             return sum([self._hold(row, row.id) for row in rows])
-        apply = {Verb.RELEASE: self._release, Verb.RETRY: self._retry, Verb.PURGE: self._purge}[verb]
+        if verb is Verb.RETRY:
+            rivals: dict[JobId, JobId] = {}
+            concerned = self._retry_all(rows, rivals)
+            if len(rows) == len(rivals) == 1:  # who names one job is told
+                [(job, other)] = rivals.items()
+                raise Taken(f"job {job} is not tried again: job {other} with the same unique key has not ended")
+            return concerned
+        apply = {Verb.RELEASE: self._release, Verb.PURGE: self._purge}[verb]
         return sum([apply(row) for row in rows])
 
     def _cancel(self, row: Row, failure: Failure | None) -> bool:
@@ -320,9 +332,19 @@ class Step:
             row.deadline = self.tables.now() + row.limit
         self.rest(row)
 
-    def _retry(self, row: Row) -> bool:
-        if row.state not in UNDONE:
-            return False
+    def _retry_all(self, rows: Sequence[Row], rivals: dict[JobId, JobId]) -> int:
+        """Retry those that may be; return how many, and note the `rivals` that stand for others."""
+        rows = [row for row in rows if row.state in UNDONE]
+        self._rivals.learn([row.id for row in rows])
+        for row in rows:
+            rival = self._rivals.find(row.id)
+            if rival is None:
+                self._retry(row)
+            else:
+                rivals[row.id] = rival
+        return len(rows) - len(rivals)
+
+    def _retry(self, row: Row) -> None:
         if row.grown and row.step == "run":
             # What it waits for now are its needs, for all else was good when it asked for those. It will ask anew.
             self.tables.forgive(row.id)
@@ -334,7 +356,6 @@ class Step:
         if row.waits or row.bads:  # what it waits for may be about to be cancelled, or its end on the way
             self.enlist(row.id, Verb.RETRY)
         self._reopen(row)
-        return True
 
     def _purge(self, row: Row) -> bool:
         if row.parent is not None or row.state not in ENDED or not self.tables.is_over(row.id):
@@ -397,6 +418,7 @@ class Step:
     def _open(self, edges: Sequence[Edge]) -> None:
         rows = {row.id: row for row in self.load(dict.fromkeys(edge.after for edge in edges))}
         self.tables.reopen(edges)
+        self._rivals.learn([row.id for row in rows.values() if row.state in ENDED])
         for edge in edges:
             row = rows[edge.after]
             row.waits += 1
@@ -406,6 +428,8 @@ class Step:
                 if row.cancelled:  # like what is opened with a mark, it ends with the last slice
                     self._reopen(row)
             elif row.state in ENDED:
+                # What another job stands for by now does not come back: as if it had been cancelled meanwhile.
+                row.cancelled = row.cancelled or self._rivals.find(row.id) is not None
                 self._reopen(row)
             self.rest(row)
 
@@ -449,9 +473,8 @@ class Step:
         if row.cancelled:
             return True  # a cancel came after the retry
         here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1, bad=True))
-        for before in self.load(dict.fromkeys(edge.before for edge in here)):
-            if before.tree == row.tree:
-                self._retry(before)
+        befores = self.load(dict.fromkeys(edge.before for edge in here))
+        self._retry_all([before for before in befores if before.tree == row.tree], {})
         if here:
             work.cursor = str(here[-1].place)
         return finished

@@ -221,6 +221,16 @@ class Tables(Protocol):
         """Return the job to use instead: the latest with this mark done in time, else the oldest unfinished one."""
         ...
 
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        """Return, by job, the unique marks that these jobs bear, as the store writes them, if they bear any."""
+        ...
+
+    def find_holder(self, key: str) -> JobId | None:
+        """Return the oldest unfinished job with this unique mark, as `keys` wrote it; without, none is added before
+        this step is over.
+        """
+        ...
+
     def find_request(self, request: str) -> JobId | None:
         """Return the root that an earlier batch with this request stored."""
         ...

@@ -59,6 +59,7 @@ from ramify.stores.postgres.transaction import Alone, Hold, Statements, Transact
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.postgres.within import Within
 from ramify.stores.protocol import SLICE
+from ramify.stores.rivals import find_rivals
 from ramify.stores.tables import Tables
 
 TRIES: Final = 25
@@ -336,6 +337,7 @@ class Postgres(Engine):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in ask("session.all")],
                 limits={name: Rule(*rule) for name, *rule in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
+                rivals=find_rivals(ask("names.rivals")),
             )
 
         return self._look(read, whole=True)

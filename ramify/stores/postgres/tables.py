@@ -407,6 +407,15 @@ class PostgresTables:
         found: JobId | None = self._one("names.done since", [unless.mark, self.now() - unless.within])
         return found
 
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        found: dict[JobId, list[str]] = {}
+        for mark, job in self._ask("names.keys", [literals.names(ids)]):
+            found.setdefault(job, []).append(mark)
+        return found
+
+    def find_holder(self, key: str) -> JobId | None:
+        return self.find_marked(Unless(key))
+
     def find_request(self, request: str) -> JobId | None:
         self._ask("step.lock", [key(self._schema, f"request {request}")])
         found: JobId | None = self._one("names.request", [request])

@@ -14,6 +14,7 @@ from ramify.declared import Declaration
 from ramify.errors import Changed
 from ramify.graph.arrive import arrive, stored_befores
 from ramify.model import (
+    ENDED,
     Batch,
     Edge,
     Exchange,
@@ -35,7 +36,7 @@ from ramify.model import (
 )
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.examine import COUNTED, SORTED, Places, compare, find_places, put_right
-from ramify.stores.redis.insert import alone, slices
+from ramify.stores.redis.insert import KEY, alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
 from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result
@@ -45,6 +46,7 @@ from ramify.stores.redis.steps import Steps, flat, in_slices
 from ramify.stores.redis.tables import RedisTables
 from ramify.stores.redis.transaction import Transaction, Writes
 from ramify.stores.redis.wake import Ears
+from ramify.stores.rivals import find_rivals
 
 MOST: Final = 1000
 """Rows and edges that one script inserts."""
@@ -212,8 +214,11 @@ class Redis(Steps):
             results = {id.decode(): read_result(id.decode(), left) for id, left in self._scan("result")}
             [order] = ask([["ZRANGE", "order", 0, -1]])
             work = [opened.find_work(*_work_key(member.decode())) for member in order]
+            rows = select_rows(opened.transaction, self._lanes, Which(), Page(size=-1))
+            unfinished = {row.id for row in rows if row.state not in ENDED}
+            [marks] = ask([["ZRANGEBYLEX", "mark", f"[{KEY}", f"[{KEY}~"]])
             return Snapshot(
-                rows=select_rows(opened.transaction, self._lanes, Which(), Page(size=-1)),
+                rows=rows,
                 edges=sorted(
                     (read_edge(key.decode(), edge) for key, edge in self._scan("edge")),
                     key=lambda edge: edge_key(edge.after, edge.place),
@@ -222,6 +227,9 @@ class Redis(Steps):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about in sorted(self._scan("session"))],
                 limits=opened.limits(),
                 results=dict(sorted(results.items())),
+                rivals=find_rivals(
+                    (mark, id) for mark, id in (m.decode().split(" ") for m in marks) if id in unfinished
+                ),
             )
 
     def examine(self) -> Findings:

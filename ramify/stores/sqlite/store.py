@@ -14,6 +14,7 @@ from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines
 from ramify.stores.protocol import SLICE
+from ramify.stores.rivals import find_rivals
 from ramify.stores.sqlite.examine import examine
 from ramify.stores.sqlite.file import File
 from ramify.stores.sqlite.select import count_rows
@@ -138,6 +139,7 @@ class Sqlite(Engine):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in sessions],
                 limits=self._tables.limits(),
                 results={values[0]: columns.read_result(values) for values in results},
+                rivals=find_rivals(connection.execute(SQL["names.rivals"])),
             )
 
     def examine(self) -> Findings:

@@ -321,6 +321,15 @@ class SqliteTables:
             found = self._one("names.done since", unless.mark, self.now() - unless.within)
         return found or self._one("names.unfinished", unless.mark)
 
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        found: dict[JobId, list[str]] = {}
+        for mark, job in self._ask("names.keys", _ids(ids)):
+            found.setdefault(job, []).append(mark)
+        return found
+
+    def find_holder(self, key: str) -> JobId | None:
+        return self.find_marked(Unless(key))
+
     def find_request(self, request: str) -> JobId | None:
         found: JobId | None = self._one("names.request", request)
         return found
