@@ -239,15 +239,20 @@ class Ramify:
         return deploy(self.store, self.tasks, reset)
 
     def purge(self, *, older_than: float | timedelta) -> int:
-        """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
+        """Delete whole trees that ended so many seconds ago and that nothing else needs; return how many.
+
+        Needed is a tree that a job of another one waits for, or would if it were retried, as it is not done.
+        """
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
         which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
-        purged, after = 0, None
-        while rows := self.store.jobs(which, Page(after=after)):
-            after = rows[-1].id
-            # A few trees in a step, or whoever works would wait for all of them.
-            for some in pages(rows, 100):
-                purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
+        purged, before = 0, -1
+        while purged > before:  # a tree that is gone may have been the last that needed another one
+            before, after = purged, None
+            while rows := self.store.jobs(which, Page(after=after, newest=True)):
+                after = rows[-1].id
+                # A few trees in a step, or whoever works would wait for all of them.
+                for some in pages(rows, 100):
+                    purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
         return purged
 
     def close(self) -> None:

@@ -83,7 +83,8 @@ class Tables(Protocol):
         ...
 
     def is_over(self, tree: JobId) -> bool:
-        """Tell whether every job of the tree has ended and no edge leads from it into another tree.
+        """Tell whether every job of the tree has ended and no edge leads from it into another tree, but from its root
+        to a job that is done.
 
         No such edge is added before this step is over.
         """

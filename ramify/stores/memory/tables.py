@@ -136,9 +136,13 @@ class MemoryTables:
 
     def is_over(self, tree: JobId) -> bool:
         members = [row for row in self.by_id.values() if row.tree == tree]
-        return all(row.state in ENDED for row in members) and not any(
-            self.by_id[after].tree != tree for row in members for after, _ in self.out.get(row.id, ())
-        )
+        outside = [
+            (row.id, self.by_id[after].state)
+            for row in members
+            for after, _ in self.out.get(row.id, ())
+            if self.by_id[after].tree != tree
+        ]
+        return all(row.state in ENDED for row in members) and all(each == (tree, State.DONE) for each in outside)
 
     # Edges
 
