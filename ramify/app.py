@@ -3,7 +3,6 @@
 It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import ModuleType, TracebackType
@@ -244,7 +243,7 @@ class Ramify:
         Needed is a tree that a job of another one waits for, or would if it were retried, as it is not done.
         """
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
-        which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
+        which = Which(states=ENDED, roots=True, ended_before=self.store.info().now - seconds)
         purged, before = 0, -1
         while purged > before:  # a tree that is gone may have been the last that needed another one
             before, after = purged, None

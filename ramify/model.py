@@ -443,7 +443,7 @@ class Work(Struct):
 
 
 class Info(Struct):
-    """What the store says of itself: sessions, limits, clocks, the length of the worklist, and its own facts.
+    """What the store says of itself: sessions, limits, clocks, the length of the worklist, its own facts, and its time.
 
     `lost` are those of the sessions that are dead and that no worker has declared so yet.
     """
@@ -454,6 +454,7 @@ class Info(Struct):
     worklist: int = 0
     facts: dict[str, str] = field(default_factory=dict)
     lost: list[SessionId] = field(default_factory=list)
+    now: float = 0.0
 
 
 class Mending(Struct):

@@ -15,6 +15,7 @@ class Rivals:
         self._tables = tables
         self._keys: dict[JobId, list[str]] = {}
         self._holders: dict[str, JobId] = {}
+        self._found: dict[JobId, JobId] = {}
 
     def learn(self, ids: Sequence[JobId]) -> None:
         """Read the unique marks of these jobs."""
@@ -27,14 +28,20 @@ class Rivals:
         for key in keys:
             holder = self._holders.get(key) or self._tables.find_holder(key)
             if holder is not None:
+                self._found[job] = holder
                 return holder
         self._holders |= dict.fromkeys(keys, job)
         return None
+
+    def of(self, job: JobId) -> JobId | None:
+        """Return what `find` returned last."""
+        return self._found.get(job)
 
     def forget(self) -> None:
         """Forget what was found: the rows are written."""
         self._keys.clear()
         self._holders.clear()
+        self._found.clear()
 
 
 def leave_taken(tables: Tables, batch: Batch, aliases: dict[JobId, JobId]) -> Batch:
@@ -49,6 +56,14 @@ def leave_taken(tables: Tables, batch: Batch, aliases: dict[JobId, JobId]) -> Ba
             marks[id] = [mark for mark in own if mark not in taken]
             seen |= keys
     return replace(batch, marks=marks)
+
+
+def group_keys(marked: Iterable[tuple[str, JobId]]) -> dict[JobId, list[str]]:
+    """Return, of pairs of a mark and a job that bears it, the marks by job."""
+    found: dict[JobId, list[str]] = {}
+    for mark, job in marked:
+        found.setdefault(job, []).append(mark)
+    return found
 
 
 def find_rivals(marked: Iterable[tuple[str, JobId]]) -> list[list[JobId]]:

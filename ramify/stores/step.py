@@ -270,11 +270,9 @@ class Step:
         if verb is Verb.HOLD:
             return sum([self._hold(row, row.id) for row in rows])
         if verb is Verb.RETRY:
-            rivals: dict[JobId, JobId] = {}
-            concerned = self._retry_all(rows, rivals)
-            if len(rows) == len(rivals) == 1:  # who names one job is told
-                [(job, other)] = rivals.items()
-                raise Taken(f"job {job} is not tried again: job {other} with the same unique key has not ended")
+            concerned = self._retry_all(rows)
+            if not concerned and len(rows) == 1 and (rival := self._rivals.of(rows[0].id)):  # who names one is told
+                raise Taken(f"job {rows[0].id} is not tried again: job {rival} with the same unique key has not ended")
             return concerned
         apply = {Verb.RELEASE: self._release, Verb.PURGE: self._purge}[verb]
         return sum([apply(row) for row in rows])
@@ -332,19 +330,14 @@ class Step:
             row.deadline = self.tables.now() + row.limit
         self.rest(row)
 
-    def _retry_all(self, rows: Sequence[Row], rivals: dict[JobId, JobId]) -> int:
-        """Retry those that may be; return how many, and note the `rivals` that stand for others."""
+    def _retry_all(self, rows: Sequence[Row]) -> int:
         rows = [row for row in rows if row.state in UNDONE]
         self._rivals.learn([row.id for row in rows])
-        for row in rows:
-            rival = self._rivals.find(row.id)
-            if rival is None:
-                self._retry(row)
-            else:
-                rivals[row.id] = rival
-        return len(rows) - len(rivals)
+        return sum([self._retry(row) for row in rows])
 
-    def _retry(self, row: Row) -> None:
+    def _retry(self, row: Row) -> bool:
+        if self._rivals.find(row.id) is not None:
+            return False
         if row.grown and row.step == "run":
             # What it waits for now are its needs, for all else was good when it asked for those. It will ask anew.
             self.tables.forgive(row.id)
@@ -356,6 +349,7 @@ class Step:
         if row.waits or row.bads:  # what it waits for may be about to be cancelled, or its end on the way
             self.enlist(row.id, Verb.RETRY)
         self._reopen(row)
+        return True
 
     def _purge(self, row: Row) -> bool:
         if row.parent is not None or row.state not in ENDED or not self.tables.is_over(row.id):
@@ -474,7 +468,7 @@ class Step:
             return True  # a cancel came after the retry
         here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1, bad=True))
         befores = self.load(dict.fromkeys(edge.before for edge in here))
-        self._retry_all([before for before in befores if before.tree == row.tree], {})
+        self._retry_all([before for before in befores if before.tree == row.tree])
         if here:
             work.cursor = str(here[-1].place)
         return finished

@@ -90,7 +90,9 @@ class Memory(Engine):
             tables = self._tables
             sessions = [session for session, _ in tables.sessions.values()]
             lost = [known.id for known, lease in tables.sessions.values() if lease < tables.now()]
-            return Info(sessions, tables.limits(), tables.clocks(), len(tables.work), {"store": "memory"}, lost)
+            return Info(
+                sessions, tables.limits(), tables.clocks(), len(tables.work), {"store": "memory"}, lost, tables.now()
+            )
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
         with self._lock:

@@ -315,7 +315,7 @@ class Postgres(Engine):
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
             clocks: dict[str, float] = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
-            return Info([session for session, _ in known], limits, clocks, length, facts, lost)
+            return Info([session for session, _ in known], limits, clocks, length, facts, lost, float(now))
 
         return self._look(read, whole=True)
 

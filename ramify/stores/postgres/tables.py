@@ -42,6 +42,7 @@ from ramify.stores.postgres.statements import quote
 from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Statements
 from ramify.stores.protocol import LEASE, LOG, SLICE
+from ramify.stores.rivals import group_keys
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)
@@ -408,10 +409,7 @@ class PostgresTables:
         return found
 
     def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
-        found: dict[JobId, list[str]] = {}
-        for mark, job in self._ask("names.keys", [literals.names(ids)]):
-            found.setdefault(job, []).append(mark)
-        return found
+        return group_keys(self._ask("names.keys", [literals.names(ids)]))
 
     def find_holder(self, key: str) -> JobId | None:
         return self.find_marked(Unless(key))

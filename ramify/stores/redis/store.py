@@ -185,7 +185,11 @@ class Redis(Steps):
             leases, length = ask([["ZRANGE", "lease", 0, -1, "WITHSCORES"], ["ZCARD", "order"]])
             known = {id: msgspec.json.decode(about, type=Session) for id, about in pairs(sessions)}
             alive = {id: float(lease) for id, lease in sorted(pairs(leases)) if id in known}
-            now = self._clock() if self._clock else float(self._view.call("TIME")[0])
+            if self._clock:
+                now = self._clock()
+            else:
+                seconds, micros = self._view.call("TIME")
+                now = float(seconds) + float(micros) / 1e6
             cut = self._lifelines.is_cut
             lost = [known[id].id for id in alive if alive[id] < now or cut(known[id].id, known[id].pid)]
             facts = {"store": "redis", "server": self._link.shown, "prefix": self._address.prefix}
@@ -201,6 +205,7 @@ class Redis(Steps):
                 length,
                 facts,
                 lost,
+                now,
             )
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:

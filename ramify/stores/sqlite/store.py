@@ -120,7 +120,7 @@ class Sqlite(Engine):
             }
             lost = [session.id for session, gone in sessions if gone]
             known = [session for session, _ in sessions]
-            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost)
+            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost, self._tables.now())
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
         with self._file.reading():

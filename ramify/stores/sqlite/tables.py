@@ -34,6 +34,7 @@ from ramify.model import (
 from ramify.stores import relational as columns
 from ramify.stores.lifelines import Lifelines, boot_id
 from ramify.stores.protocol import LEASE, LOG
+from ramify.stores.rivals import group_keys
 from ramify.stores.sqlite.select import select_rows
 from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.wake import WATCHER, WORKER
@@ -322,10 +323,7 @@ class SqliteTables:
         return found or self._one("names.unfinished", unless.mark)
 
     def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
-        found: dict[JobId, list[str]] = {}
-        for mark, job in self._ask("names.keys", _ids(ids)):
-            found.setdefault(job, []).append(mark)
-        return found
+        return group_keys(self._ask("names.keys", _ids(ids)))
 
     def find_holder(self, key: str) -> JobId | None:
         return self.find_marked(Unless(key))
