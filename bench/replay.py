@@ -72,7 +72,7 @@ def replay(folder: str, n: int, shown: bool = False) -> float:
 
 
 def _send(line: Connection, jobs: Any) -> bool:
-    frame = [(i, msgspec.json.encode([i])) for i, _ in zip(jobs, range(BATCH), strict=False)]
+    frame = [(i, msgspec.json.encode([i])) for _, i in zip(range(BATCH), jobs, strict=False)]
     if frame:
         line.send_bytes(pack(frame))
     return bool(frame)

@@ -8,10 +8,12 @@ from datetime import timedelta
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
+from msgspec.structs import replace
+
 from ramify import project
 from ramify.build import Given, fan_out, group, job
 from ramify.completed import Completed
-from ramify.create import create
+from ramify.create import Made, create, prepare
 from ramify.declared import Declaration
 from ramify.deploy import deploy, find_wrong
 from ramify.errors import BadNode, BadTask, NotFound
@@ -22,6 +24,7 @@ from ramify.ids import is_id, make_ids
 from ramify.known import Known
 from ramify.model import ENDED, Batch, JobId, Page, State, Verb, Which
 from ramify.node import AnyNode, Node
+from ramify.picture.words import many
 from ramify.proc import Proc
 from ramify.settings import read_settings
 from ramify.stores.address import find_open_door, mask
@@ -101,16 +104,32 @@ class Ramify:
         node = _read(what, args, kwargs, self._known.find)
         flats = sketch([node])
         self._known.prepare(flats)
-        procs = create(flats)
-        batch = plan(flats, make_ids)
+        made = create(flats)
         own = {} if isinstance(what, str) or callable(what) else kwargs
-        batch.request, tx = own.get("request"), own.get("tx")
+        request, tx = own.get("request"), own.get("tx")
+        waits = bool(made) and tx is None and not flats[-1].how.hold  # no job begins before all are prepared
+        if waits:
+            flats[-1].how = replace(flats[-1].how, hold=True)
+        batch = plan(flats, make_ids)
+        batch.request = request
         self._refuse_main(batch)
         root = batch.rows[-1].id
-        for each in procs:
-            each.post_create()
         store = self.store if tx is None else within(self.store, tx)
-        return Job(self.store, store.add(batch).get(root, root), node)
+        aliases = store.add(batch)
+        handle: Job[Any] = Job(self.store, aliases.get(root, root), node)
+        if made and root not in aliases:
+            self._prepare(handle, made, batch, aliases, waits)
+        return handle
+
+    def _prepare(self, handle: Job[Any], made: Made, batch: Batch, aliases: Mapping[JobId, JobId], waits: bool) -> None:
+        try:
+            prepare(made, batch, aliases)
+        except BaseException:
+            if waits:
+                handle.cancel()
+            raise
+        if waits:
+            move(self.store, Which(ids=(handle.id,)), Verb.RELEASE)
 
     def job(self, id: JobId) -> Job[Any]:
         """Return the job of this id. Raise `NotFound` if there is none."""
@@ -225,7 +244,7 @@ class Ramify:
         wrong += [f"{module} defines no function" for module in self.tasks.modules if not _serves(names, module)]
         for task, n in sorted(self.store.counts(Which(states=frozenset({State.READY})), "task").items()):
             if task and task not in names:
-                wrong.append(f"{n} ready {'job' if n == 1 else 'jobs'} of {task}, which is not served here")
+                wrong.append(f"{many(n, 'ready job')} of {task}, which is not served here")
         return wrong + find_wrong(self.store, self.tasks)
 
     def deploy(self, *, reset: bool = False) -> list[str]:
@@ -313,6 +332,12 @@ def _select(
     tasks: Collection[str] | None,
     roots: bool = False,
 ) -> Which:
+    for name, given in (("states", states), ("queues", queues), ("tasks", tasks)):
+        if isinstance(given, str):
+            raise BadNode(f"{name} lists them, as [{given!r}]")
+    for state in states or ():
+        if state not in set(State):
+            raise BadNode(f"there is no state {state!r}; there are {', '.join(State)} (scheduled jobs are ready ones)")
     return Which(
         states=None if states is None else frozenset(map(State, states)),
         queues=None if queues is None else frozenset(queues),

@@ -5,7 +5,7 @@ class is not imported there goes without.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,34 +13,50 @@ import msgspec
 from ramify.codec import annotations, decode, restore
 from ramify.errors import BadArguments, BadNode
 from ramify.graph.sketch import Flat
+from ramify.model import Batch, JobId
 from ramify.proc import JobProc, is_proc
 from ramify.task import find_function
 
+Made = list[tuple[int, JobProc]]
+"""Procedures that have a `post_create`, each with the number of its job among those that have a task."""
 
-def create(flats: Sequence[Flat]) -> list[JobProc]:
+
+def create(flats: Sequence[Flat]) -> Made:
     """Make the procedures that these jobs will run and name the jobs; raise what a constructor raises.
 
-    Whoever stores the jobs calls `post_create` of each when nothing else is in the way. A procedure that takes results
-    of other jobs is made when those are known, in the worker. Raise `BadNode` if it has a `post_create`.
+    Whoever stores the jobs calls `prepare` then. A procedure that takes results of other jobs is made when those are
+    known, in the worker. Raise `BadNode` if it has a `post_create`.
     """
-    tasks = {flat.task for flat in flats if flat.task is not None}
-    procs = {task: found for task in tasks if is_proc(found := find_function(task))}
-    made: list[JobProc] = []
-    for flat in flats if procs else ():
-        proc = procs.get(flat.task or "")
+    called = [flat for flat in flats if flat.task is not None]
+    procs = {task: found for task in {flat.task for flat in called} if is_proc(found := find_function(task or ""))}
+    made: Made = []
+    for number, flat in enumerate(called if procs else ()):
+        proc = procs.get(flat.task)
         if proc is None:
             continue
+        prepares = proc.post_create is not JobProc.post_create
         if not flat.slots:
-            made.append(_make(proc, flat))
-            label = made[-1].label
-            if flat.how.label is None and label is not None:
-                flat.how = msgspec.structs.replace(flat.how, label=label[:500] or None)
-        elif proc.post_create is not JobProc.post_create:
+            one = _make(proc, flat)
+            if flat.how.label is None and one.label is not None:
+                flat.how = msgspec.structs.replace(flat.how, label=one.label[:500] or None)
+            if prepares:
+                made.append((number, one))
+        elif prepares:
             raise BadNode(
                 f"{flat.task} takes the result of another job, so there is nothing yet for its post_create; "
                 "do that in run, or pass what is known"
             )
     return made
+
+
+def prepare(made: Made, batch: Batch, aliases: Mapping[JobId, JobId]) -> None:
+    """Call `post_create` for those jobs that were stored, and not for those that an earlier one stands for."""
+    if batch.request is not None and batch.rows[-1].id in aliases:
+        return  # nothing was
+    ids = [row.id for row in batch.rows if row.lane.task is not None]
+    for number, each in made:
+        if ids[number] not in aliases:
+            each.post_create()
 
 
 def _make(proc: type[JobProc], flat: Flat) -> JobProc:

@@ -81,8 +81,8 @@ def spell_moment(when: float) -> str:
 
 def _explain_end(store: Store, row: Row) -> Reason:
     if row.state is State.DONE:
-        ago = f", since {spell(time.time() - row.ended)}" if row.ended is not None else ""
-        return Reason("done", f"{name_row(row)} is done{ago}", row.id, ("result", row.id))
+        was = f"was done {spell(time.time() - row.ended)} ago" if row.ended is not None else "is done"
+        return Reason("done", f"{name_row(row)} {was}", row.id, ("result", row.id))
     cause, _ = find_cause(store, row)
     # What lies in its own tree is retried with it, and what lies in another brings it back.
     mend = row if cause.tree == row.tree else cause

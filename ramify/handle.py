@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from ramify.context import running
-from ramify.create import create
+from ramify.create import create, prepare
 from ramify.ended import error_of, read_failure
 from ramify.errors import AlreadyReleased, BadNode, Changed, NotFound, WouldDeadlock
 from ramify.explain import Reason, explain
@@ -146,21 +146,19 @@ class Job(Ref[T_co], Generic[T_co]):
 
     def add(self, *nodes: AnyNode) -> "list[Job[Any]]":
         """Add nodes to the end of this job's array while it is held. Raise `AlreadyReleased` after that."""
-        known, created = Known(self._store), False
+        known = Known(self._store)
         while True:
             row = self._require_held()
             flats = sketch(nodes)
             known.prepare(flats)
-            new = create(flats)
+            made = create(flats)
             batch = plan(flats, make_ids, read_into(self._store, row))
-            for each in () if created else new:
-                each.post_create()
-            created = True
             try:
                 aliases = self._store.add(batch)
             except Changed:  # somebody else added in between
                 continue
             break
+        prepare(made, batch, aliases)
         tops = [edge.before for edge in batch.edges if edge.after == self.id and edge.place >= row.size]
         return [Job(self._store, aliases.get(id, id), node) for id, node in zip(tops, nodes, strict=True)]
 
@@ -246,14 +244,14 @@ class Job(Ref[T_co], Generic[T_co]):
         """Store a node that is held with this job, and that this job waits for."""
         flats = sketch([node.options(hold=self)])
         Known(self._store).prepare(flats)
-        procs = create(flats)
+        made = create(flats)
         batch = plan(flats, make_ids)
-        for each in procs:
-            each.post_create()
         root = batch.rows[-1].id
         batch.into = self.id
         batch.edges.append(Edge(self.id, -1, root, Kind.AFTER, when))
-        return self._store.add(batch).get(root, root)
+        aliases = self._store.add(batch)
+        prepare(made, batch, aliases)
+        return aliases.get(root, root)
 
     def _wait_for(self, id: JobId, befores: Sequence[JobId], when: When) -> None:
         if befores:

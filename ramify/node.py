@@ -199,7 +199,7 @@ Before: TypeAlias = Node[Any] | Ref[Any]
 def _read_after(after: Before | Sequence[Before], when: str) -> list[tuple[Before, When]]:
     if when not in set(When):
         raise BadNode(f"when is 'done', 'ended' or 'failed', not {when!r}")
-    jobs = [after] if isinstance(after, Node | Ref) else list(after)
+    jobs = [after] if isinstance(after, Node | Ref | str) else list(after)
     for job in jobs:
         if not isinstance(job, Node | Ref):
             raise BadNode(f"after names nodes and jobs, not {job!r}; look a job up by its id with app.job(id)")

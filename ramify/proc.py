@@ -29,7 +29,11 @@ class JobProc:
         """Do what the job is for; what it returns is the result, what it raises the job's failure."""
 
     def post_create(self) -> None:
-        """Do what is done once for a job; called by who enqueues it, right before it is stored."""
+        """Do what is done once for a job; called by who enqueues it, when it was stored and before it may begin.
+
+        It is not called for a job that an earlier one stands for. A job that spawns calls it before its children are
+        stored, in each of its runs.
+        """
 
     def on_stdout(self, number: int, line: str) -> None:
         """Take a line, the first is 1, that a program of `exec` printed."""

@@ -30,6 +30,10 @@ Function: TypeAlias = Callable[..., Any]
 
 MARK: Final = "__ramify_options__"
 _EMPTY: Final = Node[None]("options")
+_SHARED: Final = frozenset(
+    {"delay", "label", "priority", "queue", "repeatable", "retry", "slot", "start_before", "timeout", "unique", "units"}
+)
+"""Options of nodes that may hold for all jobs of a task."""
 
 
 class Call(Struct, frozen=True):
@@ -97,6 +101,8 @@ def task(
     in PostgreSQL, `current().tx` is their database, in a transaction that is committed with the job's outcome.
     """
     # A mistake in an option is reported where it stands, not where the first job is made.
+    for name in options.keys() - _SHARED:
+        raise TypeError(f"task has no option {name!r}; what holds for one job alone goes with job(…).options(…)")
     terms = Terms(
         how=_EMPTY.options(**options).how,
         needs=_read_needs(needs),

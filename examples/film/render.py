@@ -50,7 +50,10 @@ def colour(eye: Vector, ray: Vector, sun: Vector, depth: int = 2) -> Vector:
     place = add(add(eye, ray, far), normal, 1e-3)
     light = 0.25 + (0.75 * max(0.0, dot(normal, sun)) if hit(place, sun) is None else 0.0)
     lit = (own[0] * light, own[1] * light, own[2] * light)
-    if not depth or normal == (0.0, 1.0, 0.0):
+    if normal == (0.0, 1.0, 0.0):
+        haze = min(1.0, far / 30)  # or the squares far away would flicker
+        return add(add((0, 0, 0), lit, 1 - haze), (120, 165, 235), haze)
+    if not depth:
         return lit
     mirrored = colour(place, add(ray, normal, -2 * dot(ray, normal)), sun, depth - 1)
     return add(add((0, 0, 0), lit, 0.75), mirrored, 0.25)

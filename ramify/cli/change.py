@@ -19,7 +19,7 @@ from ramify.cli.store import Url, find_jobs, open_existing
 from ramify.cli.text import suggest
 from ramify.errors import AlreadyReleased, Taken
 from ramify.model import ENDED, UNDONE, JobId, Page, Row, State, Verb, Which
-from ramify.picture.words import name_of, plain
+from ramify.picture.words import many, name_of, plain
 from ramify.stores.protocol import SLICE
 from ramify.stores.read import name_row, read_row, read_rows
 
@@ -89,8 +89,7 @@ def retry(
 
     So are all in their trees that made them end badly; what is done stays done. Status 1: one of them cannot.
     """
-    everything = all or bool(queues)
-    if bool(jobs) == everything:
+    if [bool(jobs), all, bool(queues)].count(True) != 1:
         raise typer.BadParameter(
             "name jobs by their ids, or all that failed by --all or --queue NAME, one or the other"
         )
@@ -98,25 +97,28 @@ def retry(
         if jobs:
             _tell((_retry(app, row) for row in find_jobs(app, jobs)), json)
             return
-        n = _retry_failed(app, queues)
-        if json:
-            print_facts({"retried": n})
-        else:
-            where = f" of queue {', '.join(queues)}" if queues else ""
-            what = f"{n:,} failed {'job' if n == 1 else 'jobs'}{where}"
-            out().print(Text(plain(f"{what} will be tried again")), soft_wrap=True)
         known = app.store.counts(Which(), "queue") if queues else {}
         unknown = [queue for queue in queues or () if queue not in known]
         for queue in unknown:
             complain(f"there is no job of queue {queue!r}{suggest(queue, known)}")
         if unknown:
             raise typer.Exit(1)
+        n = _retry_failed(app, queues)
+        if json:
+            print_facts({"retried": n})
+        else:
+            where = f" of queue {', '.join(queues)}" if queues else ""
+            out().print(Text(plain(f"{many(n, 'failed job')}{where} will be tried again")), soft_wrap=True)
 
 
 def _cancel(app: Ramify, row: Row) -> _Answer:
     if row.state in ENDED or not app.job(row.id).cancel():
         now = read_row(app.store, row.id)
-        why = f"had ended: it is {now.state}" if now.state in ENDED else f"was told to stop already: it is {now.state}"
+        why = (
+            f"had ended already, and is {now.state}"
+            if now.state in ENDED
+            else f"was told to stop already: it is {now.state}"
+        )
         return _Answer(row, refused=f"it {why}")
     return _Answer(row, "is told to stop" if read_row(app.store, row.id).state is State.RUNNING else "is cancelled")
 

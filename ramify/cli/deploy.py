@@ -12,7 +12,7 @@ from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import err, note, out
 from ramify.cli.store import Directory, Url, import_tasks, look_here, open_existing
 from ramify.errors import BadSettings, BadTask
-from ramify.picture.words import plain
+from ramify.picture.words import many, plain
 from ramify.settings import read_settings
 from ramify.stores.address import mask
 
@@ -35,7 +35,7 @@ def deploy(
 
     They can be enqueued without their code then. Jobs stay.
     """
-    served = _import(modules, url, directory)
+    served = _import("deploy", modules, url, directory)
     with Ramify(url, tasks=served) as app:
         if reset and not yes:
             _ask(app)
@@ -44,7 +44,7 @@ def deploy(
         if json:
             print_facts({"modules": served, "tasks": n, "wrong": wrong})
             return
-        out().print(f"{n:,} {'task' if n == 1 else 'tasks'} of {', '.join(served)} deployed", soft_wrap=True)
+        out().print(f"{many(n, 'task')} of {', '.join(served)} deployed", soft_wrap=True)
     for sentence in wrong:
         note(f"note: {sentence}")
 
@@ -54,7 +54,7 @@ def check(modules: Modules = None, json: Json = False, url: Url = None, director
 
     Those are needs that cannot be met, and ready jobs that the modules do not serve. Status 1: there are some.
     """
-    served = _import(modules, url, directory)
+    served = _import("check", modules, url, directory)
     open_existing(url).close()
     with Ramify(url, tasks=served) as app:
         wrong = app.check()
@@ -69,11 +69,11 @@ def check(modules: Modules = None, json: Json = False, url: Url = None, director
     console.print(f"nothing is wrong with {', '.join(served)}", soft_wrap=True)
 
 
-def _import(modules: list[str] | None, url: str | None, directory: Path | None) -> tuple[str, ...]:
+def _import(command: str, modules: list[str] | None, url: str | None, directory: Path | None) -> tuple[str, ...]:
     look_here(directory)
     served = read_settings(url=url, tasks=modules).tasks
     if not served:
-        raise BadTask("name the modules of your tasks: `ramify deploy my_tasks`, or tasks = [...] in ramify.toml")
+        raise BadTask(f"name the modules of your tasks: `ramify {command} my_tasks`, or tasks = [...] in ramify.toml")
     import_tasks(served)
     return served
 

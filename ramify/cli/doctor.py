@@ -11,7 +11,7 @@ from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.graph.check import find_excess, find_violations
 from ramify.graph.mend import find_mending
-from ramify.picture.words import plain
+from ramify.picture.words import many, plain
 from ramify.stores.directory import Directory
 from ramify.stores.protocol import Store
 
@@ -104,7 +104,7 @@ def _print(found: Diagnosis, mended: list[str]) -> None:
         console.print(Text(plain(line), style="red"), soft_wrap=True)
     for line in found.notes:
         note(f"note: {line}")
-    size = f"{found.jobs:,} jobs, {found.edges:,} edges"
+    size = f"{many(found.jobs, 'job')}, {many(found.edges, 'edge')}"
     if found.wrong:
         console.print(f"{len(found.wrong):,} violations in {size}", soft_wrap=True)
     else:

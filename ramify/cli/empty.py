@@ -12,7 +12,7 @@ from ramify.cli.store import Url, open_existing
 from ramify.cli.text import suggest
 from ramify.empty import empty_queues
 from ramify.model import Which
-from ramify.picture.words import plain
+from ramify.picture.words import many, plain
 
 
 def empty(
@@ -42,7 +42,7 @@ def empty(
             }
         )
         return
-    out().print(Text(plain(f"{n:,} {'job' if n == 1 else 'jobs'} removed from {', '.join(queues)}")), soft_wrap=True)
+    out().print(Text(plain(f"{many(n, 'job')} removed from {', '.join(queues)}")), soft_wrap=True)
     if emptied.cancelled:
         note(f"{emptied.cancelled:,} of them belong to trees that had begun: they are cancelled, and can be seen there")
     if emptied.kept:

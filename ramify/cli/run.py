@@ -16,6 +16,7 @@ from ramify.cli.screen import note
 from ramify.cli.store import Url, import_tasks, look_here
 from ramify.errors import BadNode, BadTask, JobEnded
 from ramify.model import JobId, State, Which
+from ramify.picture.words import many
 from ramify.settings import read_settings
 from ramify.stores.address import mask
 from ramify.stores.read import read_row
@@ -82,7 +83,7 @@ def _note_others(app: Ramify, job: JobId) -> None:
         for tree in (None, job)
     ]
     if n := ready[0].get("ready", 0) - ready[1].get("ready", 0):
-        note(f"note: {n:,} other ready {'job' if n == 1 else 'jobs'} of these modules may run meanwhile")
+        note(f"note: {many(n, 'other ready job')} of these modules may run meanwhile")
 
 
 def _find_modules(document: dict[str, Any]) -> list[str]:

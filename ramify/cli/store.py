@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
@@ -58,9 +59,9 @@ def open_existing(url: str | None, config: str | None = None) -> Ramify:
     _refuse_memory(found)
     parts = urlsplit(found)
     if parts.scheme == "dir" and not os.path.exists(os.path.join(parts.path, "ramify.json")):
-        raise BadStore(f"there is no queue at {mask(found)} yet; --url names another, `ramify run` makes one")
+        raise BadStore(f"there is no queue at {mask(found)} yet; --url names another, `ramify enqueue` makes one")
     if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
-        raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify run` makes one")
+        raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify enqueue` makes one")
     return Ramify(found)
 
 
@@ -91,6 +92,10 @@ def look_here(directory: Path | None = None) -> None:
 
 
 def import_tasks(modules: Sequence[str]) -> None:
-    """Import the modules. Raise `BadTask` with the line that is to blame if one cannot be imported."""
-    for name in modules:
-        load(name)
+    """Import the modules; what they print meanwhile goes to stderr, as nobody asked for it.
+
+    Raise `BadTask` with the line that is to blame if one cannot be imported.
+    """
+    with redirect_stdout(sys.stderr):
+        for name in modules:
+            load(name)

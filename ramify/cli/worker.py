@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from ramify.cli.store import Config, Directory, Url, import_tasks, look_here
 from ramify.errors import BadTask, StoreDown
 from ramify.model import UNDONE, State
 from ramify.observe.logs import Json, tell
+from ramify.picture.words import many
 from ramify.settings import Settings, find_strays, read_settings
 from ramify.stores.address import mask
 from ramify.stores.open import is_elsewhere
@@ -118,11 +120,12 @@ def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None
         if not tasks:
             raise BadTask(f"{', '.join(served)} defines no function that could run")
         note(
-            f"ramify worker {os.getpid()} on {mask(app.url)}: {tasks} tasks of {', '.join(served)}, "
-            f"queue {', '.join(settings.queues)}, {n} children; Ctrl-C stops it"
+            f"ramify worker {os.getpid()} on {mask(app.url)}: {many(tasks, 'task')} of {', '.join(served)}, "
+            f"queue {', '.join(settings.queues)}, {n} {'child' if n == 1 else 'children'}; Ctrl-C stops it"
         )
-        for wrong in [*find_strays(), *app.check()]:
-            note(f"note: {wrong}")
+        wrong = _check(app)
+        for each in [*find_strays(), *wrong]:
+            note(f"note: {each}")
         hand = app.worker(
             children=n,
             queues=settings.queues,
@@ -136,8 +139,18 @@ def _run(settings: Settings, watches: Sequence[Watch], manager: Manager) -> None
         hand.run(manager)
         if settings.burst:
             note(spell_ends(hand.ended))
+            for each in _check(app):  # what jobs have added meanwhile may be for others
+                if each not in wrong:
+                    note(f"note: {each}")
             if any(hand.ended[state] for state in UNDONE):
                 raise typer.Exit(1)
+
+
+def _check(app: Ramify) -> list[str]:
+    """Return what is wrong with tasks or jobs; nothing while the store is down, which the worker waits for itself."""
+    with suppress(StoreDown):
+        return app.check()
+    return []
 
 
 def _open(settings: Settings, manager: Manager) -> Ramify:
@@ -164,4 +177,4 @@ def _open(settings: Settings, manager: Manager) -> Ramify:
 
 def spell_ends(ended: Mapping[State, int]) -> str:
     """Return how many jobs ended how, in words."""
-    return ", ".join(f"{n:,} {state}" for state in State if (n := ended.get(state, 0))) or "there was nothing to run"
+    return ", ".join(f"{n:,} {state}" for state in State if (n := ended.get(state, 0))) or "no job ended"

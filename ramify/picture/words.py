@@ -30,6 +30,11 @@ def name_of(row: Row) -> str:
     return plain(row.label or (row.lane.task or "group").rpartition(":")[2])
 
 
+def many(n: int, what: str) -> str:
+    """Return how many there are of something: "1 job", "1,200 jobs"."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def coloured(state: State, text: str | None = None) -> Text:
     """Return the state, or `text`, in the state's colour."""
     return Text(state.value if text is None else text, style=COLOURS[state])

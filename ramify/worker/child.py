@@ -7,18 +7,19 @@ import asyncio
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from ramify.lines import Lines
+from ramify.lines import TELL_EVERY, Lines
 from ramify.model import Failure
 from ramify.system import HAS_PACKETS, take
 from ramify.tasks import Tasks
 from ramify.worker import pipe, stream
 from ramify.worker.board import Board
 from ramify.worker.call import Advance, Call, Message, Report, Said
-from ramify.worker.output import Piped, Pipes, listening
+from ramify.worker.output import Piped, Pipes, printing
 from ramify.worker.process import leave_to_guard, settle_in
 from ramify.worker.run import Runner
 
@@ -36,6 +37,8 @@ class Child:
             tasks, self._is_cancelled, self._advance, self._say, keeper, directory, Piped(pipes) if pipes else None
         )
         self._loop: Loop | None = None
+        if not pipes:  # else what is printed is handed on by who reads them
+            threading.Thread(target=self._tell, name="output", daemon=True).start()
 
     def serve(self) -> None:
         """Run calls until the supervisor is gone."""
@@ -55,6 +58,11 @@ class Child:
         if self._loop is None:
             self._loop = Loop(self._runner, self._board, self._send)
         self._loop.start(call)
+
+    def _tell(self) -> None:
+        while True:
+            time.sleep(TELL_EVERY)
+            self._runner.tell()
 
     def _send(self, message: Message) -> None:
         with self._lock:
@@ -154,8 +162,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     tasks.names()
     pipes = list(zip(output[::2], output[1::2], strict=True))
-    # Without pipes what a job prints is known by its context.
-    with nullcontext() if pipes else listening():
+    with nullcontext() if pipes else printing():
         Child(end, tasks, Path(path).parent, pipes).serve()
 
 

@@ -436,15 +436,23 @@ class Desk:
 
     def _reconcile(self) -> None:
         """Give back jobs that the store gave us in a reply that was lost."""
-        known = {claim.row.id for claim in (*self.claims, *self._arrived, *self._doomed)}
-        known |= {outcome.job for outcome in self.outcomes} | {claim.row.id for claim, _, _ in self._reports}
-        known |= set(self._running())
+        claims = (*self.claims, *self._arrived, *self._doomed, *(claim for claim, _, _ in self._reports))
+        known = {(claim.row.id, claim.row.attempt) for claim in claims}
+        # What we are about to tell of one attempt says nothing of the next.
+        known |= {(outcome.job, outcome.attempt) for outcome in self.outcomes}
+        running = set(self._running())
+        lost: dict[JobId, Outcome] = {}
         after: JobId | None = None
         while rows := self.store.jobs(Which(states=frozenset({State.RUNNING})), Page(after=after)):
             for row in rows:
-                if row.session == self.session and row.id not in known:
-                    self.outcomes.append(Back(row.id, row.attempt))
+                ours = row.session == self.session and row.id not in running
+                if ours and (row.id, row.attempt) not in known:
+                    lost[row.id] = Back(row.id, row.attempt)
             after = rows[-1].id
+        # If there is a next attempt, the store has taken what we would tell of the one before.
+        taken = [outcome for outcome in self.outcomes if outcome.job in lost]
+        self._watchers.tell(taken, lambda job: None)
+        self.outcomes[:] = [*(outcome for outcome in self.outcomes if outcome.job not in lost), *lost.values()]
 
 
 def _befores(claims: Sequence[Claim]) -> list[JobId]:

@@ -126,6 +126,16 @@ def listening() -> Iterator[None]:
                     _replace((out, err), [out.real, err.real])
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """Be a child whose output cannot be caught by pipes: what its functions print and log themselves is kept."""
+    with listening():
+        if sys.stderr is not None and not logging.root.handlers:
+            logging.root.setLevel(logging.INFO)
+            _add(logging.StreamHandler(sys.stderr))
+        yield
+
+
 _changing: Final = threading.Lock()
 
 

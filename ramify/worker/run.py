@@ -248,7 +248,7 @@ def prepare(function: Callable[..., Any]) -> Prepared:
 
 def _sketch(nodes: Sequence[AnyNode]) -> list[Flat]:
     flats = sketch(nodes)
-    for each in create(flats):
+    for _, each in create(flats):
         each.post_create()
     return flats
 

@@ -24,7 +24,7 @@ def test_cancel_says_what_had_ended(app: Ramify, ask: Command) -> None:
     reply = ask("cancel", over.id)
 
     assert (1, "") == (reply.code, reply.out)
-    assert reply.err == f"ramify: double ({over.id}) is left alone: it had ended: it is done\n"
+    assert reply.err == f"ramify: double ({over.id}) is left alone: it had ended already, and is done\n"
     assert over.state == "done"
 
 

@@ -63,7 +63,7 @@ def test_the_help_names_all_commands(ask: Command) -> None:
         (["enqueue", "chores:double", "\udcff"], "\\udcff"),
         (["limit", "gpu", "3"], "'gpu' cannot be limited"),
         (["limit", "all", "few"], "a limit on all is a number of running jobs or 'none', not 'few'"),
-        (["info"], "there is no store at sqlite:///ramify.db yet; --url names another, `ramify run` makes one"),
+        (["info"], "there is no store at sqlite:///ramify.db yet; --url names another, `ramify enqueue` makes one"),
         (["info", "--url", "memory:"], "a memory: store lives in one process only"),
         (["info", "--url", "pg://x"], "'pg://x' is not the address of a store; use sqlite:///path/to/file.db"),
         (["info", "--url", "sqlite:///chores.py"], "chores.py is not an SQLite database; name another file"),

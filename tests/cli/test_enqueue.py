@@ -120,3 +120,13 @@ def _all() -> Any:
     from ramify.model import Which
 
     return Which()
+
+
+def test_what_a_module_prints_is_not_the_id(place: Path) -> None:
+    """`ID=$(ramify enqueue …)` holds the id, whatever the module says when it is imported."""
+    Path("noisy.py").write_text("print('loading settings')\n\ndef f() -> None: ...\n")
+
+    reply = run("enqueue", "noisy:f")
+
+    assert len(reply.out.strip()) == 26
+    assert "loading settings" in reply.err

@@ -51,7 +51,7 @@ def test_a_burst_says_how_its_jobs_ended(chores: Ramify) -> None:
 
     assert (first.code, first.out, first.err.splitlines()[-1]) == (1, "", "1 done, 2 failed")
     assert "no \\x1b[31m such thing" in first.err and "\x1b" not in first.err  # what jobs say is harmless in the log
-    assert (second.code, second.err.splitlines()[-1]) == (0, "there was nothing to run")
+    assert (second.code, second.err.splitlines()[-1]) == (0, "no job ended")
 
 
 def test_queues_are_served_as_they_are_named(chores: Ramify) -> None:
@@ -135,3 +135,15 @@ def test_a_mistake_is_one_line(place: Path, arguments: list[str], message: str) 
     assert reply.err.startswith("ramify: ")
     assert message in reply.err
     assert reply.err.count("\n") == 1
+
+
+def test_a_burst_tells_of_jobs_that_it_does_not_serve(chores: Ramify) -> None:
+    """They were added while it ran, so it could not say so when it began."""
+    Path("finder.py").write_text(
+        "from ramify import current, job\n\ndef find() -> None:\n    current().spawn(job('elsewhere:f'))\n"
+    )
+    chores.enqueue("finder:find")
+
+    reply = run("worker", "finder", "--burst", "-n", "1")
+
+    assert reply.err.splitlines()[-2:] == ["no job ended", "note: 1 ready job of elsewhere:f, which is not served here"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -53,6 +54,22 @@ def test_a_person_can_read_it(path: Path) -> None:
     assert failed == ["`exit 3` ended with exit status 3"]
     assert sorted(read(file) for file in jobs.glob("2/*/state")) == ["failed", "skipped"]
     assert all(json.loads(line) for record in path.glob("journal/*/*") for line in record.read_text().splitlines())
+
+
+def test_a_tree_appears_by_one_rename(path: Path) -> None:
+    """Who looks sees nothing of a tree, or all of it."""
+    seen: list[tuple[bool, int]] = []
+
+    class Looking(Disk):
+        def rename(self, old: str, new: str) -> None:
+            before = self.exists(new)
+            super().rename(old, new)
+            seen.append((before, len(list((self.path / new).glob("**/state")))))
+
+    with opened(path, disk=Looking) as store:
+        store.add(planned(tree("top", *[tree(str(n), leaf("a"), leaf("b")) for n in range(5)])))
+
+    assert seen == [(False, 16)]
 
 
 def test_deep_trees_lie_side_by_side(path: Path) -> None:
@@ -414,8 +431,14 @@ def test_states_are_those_of_the_store(path: Path) -> None:
 def test_the_doctor_names_what_is_not_ours(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`ramify doctor` names the entries that are passed over, and still says that the queue is sound."""
     with opened(path) as store:
-        store.add(planned(leaf("a")))
+        store.add(planned(tree("a", leaf("b"))))
     (path / "holiday.jpg").touch()
+    shutil.rmtree(path / "jobs/1/1")
+    (path / "jobs/1/1").symlink_to("/etc")
+    (path / "jobs/1/state").unlink()
+    os.mkfifo(path / "jobs/1/state")
+    (path / "jobs/1/scene.blend").touch()
+    (path / "sessions/s").symlink_to("/etc/passwd")
     (path / "jobs/notes").mkdir()
     (path / "journal/000000/junk").touch()
     (path / "inbox/read\nme").touch()
@@ -424,11 +447,14 @@ def test_the_doctor_names_what_is_not_ours(path: Path, capsys: pytest.CaptureFix
         main(["doctor", "--url", f"dir://{path}"])
 
     out, err = capsys.readouterr()
-    assert (ended.value.code, out) == (0, "sound: 1 jobs, 0 edges\n")
+    assert (ended.value.code, out) == (0, "sound: 2 jobs, 1 edge\n")
     passed = [line.removeprefix("note: passed over: ") for line in err.splitlines() if "passed over" in line]
     assert passed == [
         "holiday.jpg: not of ramify",
         "jobs/notes: the directory of no job",
+        "jobs/1/1: no directory, so this job is not shown",
+        "jobs/1/state: no plain file, so it shows nothing",
         r"inbox/read\nme: a document's name ends in .json",
+        "sessions/s: no plain file",
         "journal/000000/junk: not of ramify",
     ]

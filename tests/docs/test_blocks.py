@@ -74,6 +74,7 @@ def look_up_targets(text: str) -> None:
     assert missing == []
 
 
+@pytest.mark.timeout(240)  # a page may run thirty commands, one after the other
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who types a page from top to bottom sees what it says."""

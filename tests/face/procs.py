@@ -74,6 +74,19 @@ class Spawning(JobProc):
         current().spawn(job(Frames, "spawned", self.frames, ledger=self.ledger))
 
 
+class Preparing(JobProc):
+    """A procedure that makes a directory once; to make it twice is an error."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def post_create(self) -> None:
+        self.place.mkdir()
+
+    def run(self) -> bool:
+        return self.place.is_dir()
+
+
 class Failing(JobProc):
     """A procedure that does not end well."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ramify import BadArguments, BadNode, BadTask, BadValue, NotFound, Ramify, State, group, job
+from ramify import BadArguments, BadNode, BadStore, BadTask, BadValue, NotFound, Ramify, State, group, job
 from ramify.worker import inline
 from tests.face.tasks import add, boom, double, optioned
 
@@ -256,3 +256,20 @@ def test_functions_of_the_script_run_only_in_it(tmp_path: Path) -> None:
 
     assert "BadTask: __main__:double belongs to the script that runs" in refused.stderr
     assert (ran.stdout, ran.stderr) == ("2\n", "")
+
+
+def test_a_text_for_a_list_and_a_state_that_is_none_are_refused(app: Ramify) -> None:
+    """`states="ready"` would be read letter by letter."""
+    with pytest.raises(BadNode, match=r"states lists them, as \['ready'\]"):
+        app.jobs(states="ready")
+    with pytest.raises(BadNode, match="there is no state 'scheduled'"):
+        app.counts(states=["scheduled"])
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    """A handle that outlives its app is no mystery."""
+    with Ramify(f"sqlite:///{tmp_path}/jobs.db", tasks=["tests.face.tasks"]) as app:
+        handle = app.enqueue("tests.face.tasks:double", 1)
+
+    with pytest.raises(BadStore, match="is closed"):
+        _ = handle.state

@@ -1,14 +1,15 @@
 """Tasks that are classes, on every store."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ramify import BadArguments, BadNode, BadTask, JobFailed, JobProc, Ramify, job
+from ramify import BadArguments, BadNode, BadTask, JobFailed, JobProc, Ramify, group, job
 from ramify.model import Which
 from ramify.tasks import Tasks
-from tests.face.procs import Failing, Frames, Last, Slow, Slower, Spawning
+from tests.face.procs import Failing, Frames, Last, Preparing, Slow, Slower, Spawning
 from tests.urls import URLS
 
 HERE = "tests.face.procs"
@@ -68,6 +69,39 @@ def test_post_create_is_called_once(app: Ramify, tmp_path: Path) -> None:
     assert sorted(ledger.read_text().split()) == ["one", "three", "two"]
 
 
+def test_post_create_is_for_those_that_were_stored(app: Ramify, tmp_path: Path) -> None:
+    """Who enqueues what is there already prepares nothing: a request repeated, and an unfinished unique job."""
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    first = app.enqueue(job(Preparing, one), request="once")
+    again = app.enqueue(job(Preparing, one), request="once")
+    unique = job(Preparing, two).options(unique=True)
+    for what in (unique, group(unique, job(Preparing, three)), unique):
+        app.enqueue(what)
+    work(app)
+
+    assert first.id == again.id
+    assert (first.result(), app.counts()) == (True, {"done": 4})
+
+
+def test_a_job_does_not_begin_before_it_is_prepared(app: Ramify, tmp_path: Path) -> None:
+    """However fast workers are; and when `post_create` fails, what was stored is cancelled."""
+    worker = app.worker(children=1)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    try:
+        made = [
+            app.enqueue(group(job(Preparing, tmp_path / f"{n}"), job(Preparing, tmp_path / f"{n}b"))) for n in range(5)
+        ]
+        with pytest.raises(FileExistsError):
+            app.enqueue(group(job(Preparing, tmp_path / "fresh"), job(Preparing, tmp_path / "0")))
+        assert [each.result(timeout=60) for each in made] == [[True, True]] * 5
+    finally:
+        worker.stop()
+        running.join()
+
+    assert app.counts() == {"done": 15, "cancelled": 3}
+
+
 def test_a_job_adds_procedures(app: Ramify, tmp_path: Path) -> None:
     """What a job adds is made and prepared in its own process; a mistake fails the job that made it."""
     good, bad = app.enqueue(Spawning, tmp_path / "ledger", 1), app.enqueue(Spawning, tmp_path / "ledger", 0)
@@ -108,7 +142,7 @@ def test_a_project_names_classes(app: Ramify) -> None:
 def test_which_classes_are_tasks(app: Ramify) -> None:
     """Classes made from `JobProc` in a module that is served, and no others."""
     names = {name.partition(":")[2] for name in Tasks([HERE]).names()}
-    assert names == {"Frames", "Slow", "Slower", "Last", "Spawning", "Failing"}
+    assert names == {"Frames", "Slow", "Slower", "Last", "Spawning", "Preparing", "Failing"}
     with pytest.raises(BadTask, match="made from JobProc"):
         job(Path, "x")
     with pytest.raises(BadTask, match="made from JobProc"):

@@ -60,6 +60,8 @@ def test_a_mistake_in_an_option_is_reported_at_once() -> None:
         task(builtins.print)
     with pytest.raises(TypeError, match="color"):
         task(color="red")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="one job alone"):
+        task(hold=True)  # type: ignore[call-overload]
 
 
 def test_a_task_is_named_by_module_and_function() -> None:

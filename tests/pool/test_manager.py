@@ -70,9 +70,10 @@ def test_a_worker_tells_it_too(place: Path, ear: Ear) -> None:
     assert ear.hears("STOPPING=1")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stuck_is_replaced(place: Path, pool: Start) -> None:
     """A worker that is not heard for too long is killed, and another one has its place."""
-    short = "import ramify.pool.pool as pool; pool.SILENCE = 2.0; from ramify.cli import main; main(['pool'])"
+    short = "import ramify.pool.pool as pool; pool.SILENCE = 8.0; from ramify.cli import main; main(['pool'])"
     with (place / "pool.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", short], env=environment(), stdout=log, stderr=log)
     running = Pool.__new__(Pool)
@@ -83,7 +84,7 @@ def test_a_worker_that_is_stuck_is_replaced(place: Path, pool: Start) -> None:
 
         os.kill(stuck, signal.SIGSTOP)
 
-        running.says("worker.1 has not been heard for 2 s")
+        running.says("worker.1 has not been heard for 8 s")
         until(lambda: running.workers() != [stuck] and running.ready() == 1)
         assert running.stop() == 0
     finally:

@@ -17,6 +17,7 @@ from ramify.ids import make_ids
 from ramify.model import Ended, Session, State, Value, Want, Which
 from ramify.node import Node
 from ramify.stores.postgres import Postgres
+from ramify.stores.postgres.server import begin_text
 from tests.postgres.server import Server, binaries, default_version
 
 pytestmark = pytest.mark.slow
@@ -199,3 +200,15 @@ def test_a_worker_outlives_its_server(own: Server, caplog: pytest.LogCaptureFixt
         thread.join()
 
         assert [2 * n for n in range(200)] == [job.result(timeout=0) for job in jobs]
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_a_step_sees_what_others_commit_whatever_the_default(connection: psycopg.Connection, pooler: bool) -> None:
+    """A database that prefers snapshots has steps see each other all the same: each statement looks anew."""
+    connection.execute("SET default_transaction_isolation = 'serializable'")
+
+    connection.execute(begin_text(pooler))
+
+    level = connection.execute("SHOW transaction_isolation").fetchone()
+    connection.execute("ROLLBACK")
+    assert ("read committed",) == level

@@ -16,6 +16,7 @@ from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.plain import ask
 from tests.redis.conftest import Cut, Open, Start
 from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
+from tests.worker.test_worker import until
 
 KEEPING = ("--appendonly", "yes")
 
@@ -116,6 +117,32 @@ def test_what_passes_is_an_outage(error: Exception) -> None:
     link = Link(read_address("redis://h"), lambda: None)
 
     assert type(link.translate(error)) is StoreDown
+
+
+def test_a_server_that_reads_its_journal_is_down_until_it_has(start: Start, open_: Open) -> None:
+    """It says meanwhile that it keeps no journal, which is no reason to refuse it, or not to wait for its disk."""
+    server = start(*KEEPING, "--appendfsync", "always")
+    store = open_(server.url(durability="full"))
+    store._link.calls([["SET", f"filler{n}", n] for n in range(8_000)])
+    root = add(store)
+    server.kill()
+    server.begin("--key-load-delay", "100")
+    until(lambda: server.ask("PING") != b"")
+
+    said = set()
+    for one in (store, None):
+        while True:
+            try:
+                known = states(one or open_(server.url(durability="full")))
+            except StoreDown as error:
+                said.add(str(error))
+                time.sleep(0.01)
+            else:
+                break
+        assert known == {root: "ready"}
+
+    assert any("is loading what it keeps" in words for words in said), said
+    assert "every step is on the server's disk" in store.info().facts["durability"]
 
 
 def test_a_full_server_refuses_and_a_purge_makes_room(start: Start, open_: Open) -> None:

@@ -48,12 +48,16 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.begin()
+        self.wait()
+
+    def begin(self, *options: str) -> None:
+        """Start it, with more options this time."""
         place = ["--unixsocket", str(self.socket), "--port", str(self.port), "--dir", str(self.folder)]
-        command = [find_server(), *place, "--save", "", "--daemonize", "no", *self._options]
+        command = [find_server(), *place, "--save", "", "--daemonize", "no", *self._options, *options]
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
-        self.wait()
 
     def wait(self) -> None:
         """Wait until it answers."""

@@ -421,3 +421,16 @@ def shout(lines: int, width: int) -> None:
     """Print a lot."""
     for number in range(lines):
         print(number, "x" * width)
+
+
+def enter_ledger(path: str, name: str, *before: str) -> str:
+    """Write into a file which job runs, and in which attempt; one grows, and one fails unless it has been there."""
+    told = Path(path).read_text() if Path(path).exists() else ""
+    with open(path, "a") as file:
+        file.write(f"{name} {current().job}/{current().attempt}\n")
+    print(name)
+    if name == "fails once" and name not in told:
+        raise ConnectionError("not the first time")
+    if name == "grows":
+        current().spawn(Node(f"{HERE}:enter_ledger", (path, "grown")))
+    return name

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ramify.stores.memory import Memory
 from tests.worker.conftest import Place, call, group
 
@@ -31,6 +33,7 @@ class Elsewhere(Memory):
         return self.ledger.stat().st_size
 
 
+@pytest.mark.posix
 def test_children_work_while_the_store_takes_its_time(tmp_path: Path) -> None:
     """Claimed jobs are handed out, and run, while an exchange goes on."""
     ledger = tmp_path / "ledger"

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from ramify.errors import Lost, StoreDown
-from ramify.model import Claim, Line, Verb, Want, Which
+from ramify.model import Again, Claim, Line, Verb, Want, Which
 from ramify.stores.memory import Memory
 from ramify.stores.protocol import LOG
+from ramify.system import clock
 from ramify.tasks import Tasks
 from ramify.worker.call import Report
-from ramify.worker.desk import Desk
+from ramify.worker.desk import FENCE, Desk
 from tests.worker.conftest import Place, call, group
 
 ALL = Want(10)
@@ -224,3 +225,34 @@ def test_a_log_says_how_much_of_it_is_missing(store: Torn, place: Place) -> None
     told = [line.text for line in store.log(quiet, 0)]
     assert ["… lines that are missing here, for the store was away for long: 2", "late"] == told
     assert str(4 * LOG - 1) == store.log(loud, 0, 5 * LOG)[-1].text
+
+
+def test_a_worker_knows_when_it_may_be_taken_for_dead(store: Torn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is so once the store has not answered for nearly a lease; it counts from when it was last asked."""
+    now = clock()
+    monkeypatch.setattr("ramify.worker.desk.clock", lambda: now)
+    desk = open_desk(store)
+    assert not desk.is_cut_off()
+
+    now += FENCE + 0.1
+
+    assert desk.is_cut_off()
+    desk.beat([])
+    assert not desk.is_cut_off()
+
+
+def test_a_second_try_in_a_lost_reply_is_not_forgotten(store: Torn, place: Place) -> None:
+    """If the reply that takes a first try's failure brings the second try, and is lost, that one is given back."""
+    job = place.add(call("double", 1))
+    desk = open_desk(store)
+    [first] = claim(desk)
+    desk.end(first.row, Again(job, first.row.attempt, 0.0))
+    store.broken = "after"
+    with pytest.raises(StoreDown):
+        desk.exchange(ALL)
+    store.broken = ""
+    assert (place.row(job).state, place.row(job).attempt) == ("running", 2)
+
+    again = [*claim(desk), *claim(desk)]
+
+    assert [(job, 3)] == [(each.row.id, each.row.attempt) for each in again]

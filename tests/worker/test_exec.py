@@ -96,6 +96,7 @@ def test_a_log_can_be_followed(place: Place, tmp_path: Path) -> None:
     assert said(place, root) == ["begun", "over"]
 
 
+@pytest.mark.posix
 def test_what_a_program_leaves_is_ended(place: Place, tmp_path: Path) -> None:
     """What a program left running in the background ends with it, and does not hold up the job."""
     root = place.run(call("execute", f"sleep 1000 & echo $! > {tmp_path}/pid; echo over"))
@@ -119,6 +120,7 @@ def test_a_cancel_ends_the_program(place: Place, tmp_path: Path) -> None:
     assert is_gone(tmp_path / "pid")
 
 
+@pytest.mark.posix
 def test_a_time_limit_ends_the_program(place: Place, tmp_path: Path) -> None:
     """A job that runs out of time takes its program with it, also one that does not listen."""
     script = f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/pid; wait"

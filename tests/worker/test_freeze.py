@@ -1,6 +1,6 @@
 """Workers that are frozen beyond their lease, and hosts that are gone: others do their work, and they notice.
 
-`make storm` runs the full size: STORM_FREEZES=100 STORM_FROZEN=10.
+`make storm` runs the full size: STORM_FREEZES=40 STORM_FROZEN=25.
 """
 
 import contextlib

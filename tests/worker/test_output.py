@@ -16,6 +16,7 @@ from tests.worker.test_exec import said
 from tests.worker.test_worker import start, until
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("fresh", [False, True], ids=["forked", "fresh"])
 def test_all_that_a_job_writes_is_kept(place: Place, fresh: bool) -> None:
     """Prints, records of `logging`, threads, programs, lines without an end: each job's log has its own."""
@@ -46,6 +47,7 @@ def test_coroutines_are_told_apart(place: Place) -> None:
         assert said(place, root) == expected
 
 
+@pytest.mark.posix
 def test_last_words_are_kept(place: Place) -> None:
     """What a job wrote right before its process died is in its log."""
     root = place.run(call("speak_and_die", "farewell"))
@@ -54,6 +56,7 @@ def test_last_words_are_kept(place: Place) -> None:
     assert sorted(set(said(place, root))) == ["farewell", "farewell again"]
 
 
+@pytest.mark.posix
 def test_a_fork_of_a_job_may_print(place: Place) -> None:
     """What a process that the job has forked prints is the job's, too."""
     root = place.run(call("speak_in_a_fork", "word"))

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from ramify import Ramify, group, job
+from ramify.errors import StoreDown
 from ramify.graph.check import find_violations
 from ramify.handle import Job
 from ramify.model import ENDED, State
@@ -30,12 +31,12 @@ from tests.postgres.server import binaries, default_version
 from tests.stores.redis_server import Server as RedisServer
 from tests.worker.test_worker import is_alive, until
 
+RESTARTS = int(os.environ.get("STORM_RESTARTS", "2"))
 JOBS = int(os.environ.get("STORM_JOBS", "200"))
 KILLS = int(os.environ.get("STORM_KILLS", "10"))
 STORE = int(os.environ.get("STORM_STORE", "4"))
 """How often the store is struck, where all else is 96."""
 SEED = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 30))
-NO_STORE = 2
 BACK = 90.0
 """Seconds after the last kill in which all must be done."""
 
@@ -139,14 +140,12 @@ class Locked(Ground):
 
 
 class Redis(Ground):
-    """A Redis server that writes a journal, and is killed and started again; it may forget the last second."""
-
-    forgets = True
+    """A Redis server that is killed and started again, and whose journal is on the disk before it answers."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "server").mkdir()
-        self.server = RedisServer(folder / "server", "--appendonly", "yes")
-        super().__init__(self.server.url(prefix="storm"))
+        self.server = RedisServer(folder / "server", "--appendonly", "yes", "--appendfsync", "always")
+        super().__init__(self.server.url(prefix="storm", durability="full"))
 
     def crash(self, rng: random.Random) -> None:
         self.server.kill()
@@ -216,8 +215,6 @@ class Crowd:
         [kind] = rng.choices(["child", "supervisor", "host", "store"], [60, 24, 12, STORE])
         self.kinds[kind] += 1
         if kind == "store":
-            # Who finds no store as he begins ends at once, and says so; who has begun waits for it.
-            until(lambda: all(children_of(worker.pid) for worker in self.workers))
             self.ground.strike(rng)
         elif kind == "child":
             self._kill(rng.choice(children))
@@ -235,12 +232,6 @@ class Crowd:
         self.killed.add(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-    def replace_unborn(self) -> None:
-        """Start anew those that found no store as they began: they end, and say so."""
-        for place, worker in enumerate(self.workers):
-            if worker.poll() == NO_STORE:
-                self.workers[place] = self._start()
 
     def all_alive(self) -> bool:
         """Tell whether no worker has ended by itself."""
@@ -290,7 +281,6 @@ def test_t1_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, ground: Ground)
         looks = kills = 0
         try:
             while kills < KILLS and any(tree.state not in ENDED for tree in trees):
-                crowd.replace_unborn()
                 kills += crowd.strike(rng)
                 if doomed and rng.random() < 0.2:
                     rng.choice(doomed).cancel()
@@ -299,7 +289,6 @@ def test_t1_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, ground: Ground)
                     assert find_violations(app.store.snapshot()) == []
                 app.store.wait(None, rng.uniform(0.05, 0.3))
             last = time.monotonic()
-            crowd.replace_unborn()
             app.wait([*trees, *poison, *doomed], timeout=BACK)
             print(f"all was done {time.monotonic() - last:.1f} s after the last kill")
             innocent = retry_what_we_killed_thrice(app, trees)
@@ -331,7 +320,7 @@ def test_t1_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, ground: Ground)
     extra = len(attempts) - len(runs)
     print(f"{kills} kills ({dict(crowd.kinds)}), {extra} extra runs, {looks} looks, {innocent} killed thrice by us")
     assert results == [list(graph.expected.values()) for graph in graphs]
-    assert (early, unexplained, violations) == ([], [], [])
+    assert (early, unexplained, violations) == ([], [], []), (tmp_path / "log").read_text()[-5000:]
     assert sorted(runs) == list(range(JOBS))
     assert {each for each, n in Counter(attempts).items() if n > 1} <= forgotten, "one attempt ran twice"
     assert leaves >= {number for graph in graphs for number in graph.growing}
@@ -340,6 +329,64 @@ def test_t1_kills_lose_nothing_and_hurry_nothing(tmp_path: Path, ground: Ground)
     # claim was forgotten with the store are not charged at all.
     assert ground.struck or max(deaths.values()) <= 3 + 2
     assert cancelled <= {State.CANCELLED, State.DONE}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 20 * RESTARTS)
+@pytest.mark.parametrize("kind", [kind for kind in GROUNDS if kind in ("redis", "postgres")])
+def test_t11_a_server_that_is_started_anew_is_used_again(tmp_path: Path, kind: str) -> None:
+    """However often it is killed under load, its workers go on by themselves, and nothing accepted is lost."""
+    print(f"STORM_SEED={SEED}")
+    rng = random.Random(SEED)
+    (tmp_path / "storm_tasks.py").write_text(TASKS)
+    (tmp_path / "ledger").touch()
+    ground = GROUNDS[kind](tmp_path)
+    longest, numbers = 0.0, iter(range(1 << 30))
+    try:
+        with Ramify(ground.url) as app:
+            crowd = Crowd(tmp_path, 2, ground)
+            try:
+                accepted: list[Job[object]] = []
+                for _ in range(RESTARTS):
+                    accepted += [_insist(app, next(numbers)) for _ in range(10)]
+                    app.wait(accepted[-10:-9], timeout=60)  # in the midst of it
+                    ground.strike(rng)
+                    back = time.monotonic()
+                    accepted.append(_insist(app, next(numbers)))
+                    _wait(app, accepted)
+                    longest = max(longest, time.monotonic() - back)
+                    accepted = accepted[-1:]
+                assert crowd.all_alive(), (tmp_path / "log").read_text()
+                assert find_violations(app.store.snapshot()) == []
+            finally:
+                crowd.stop()
+    finally:
+        ground.end()
+    print(f"{RESTARTS} restarts of {kind}: all went on after {longest:.1f} s at most; no worker was started anew")
+
+
+def _insist(app: Ramify, number: int) -> Job[object]:
+    """Enqueue a job, again if the store is not there yet; the request makes it the same one."""
+    node = job("storm_tasks:work", number, 0.01, [])
+    end = time.monotonic() + BACK
+    while True:
+        try:
+            return app.enqueue(node, request=f"request {number}")
+        except StoreDown:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+def _wait(app: Ramify, jobs: list[Job[object]]) -> None:
+    """Wait until all are done, whatever the store does."""
+    end = time.monotonic() + BACK
+    while True:
+        with contextlib.suppress(StoreDown):
+            app.wait(jobs, timeout=BACK)
+            assert {State.DONE} == {each.state for each in jobs}
+            return
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def retry_what_we_killed_thrice(app: Ramify, trees: list[Job[object]]) -> int:

@@ -3,6 +3,8 @@
 import ast
 import ctypes
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +89,29 @@ def test_a_worker_runs_without_posix(tmp_path: Path) -> None:
         assert app.job(tree.id).result(timeout=0) == [*range(0, 40, 2), False], worker.stderr
         error = app.job(dead.id).error
         assert error is not None and error.kind == "crashed"
+
+
+@pytest.mark.slow
+def test_a_pool_runs_without_posix(tmp_path: Path) -> None:
+    """Nothing of a pool needs more either: its workers run jobs, are replaced when they die, and stop with it."""
+    (tmp_path / "sums.py").write_text(SUMS)
+    (tmp_path / "ramify.toml").write_text('tasks = ["sums"]\nworkers = 1\n')
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    path = os.pathsep.join(map(str, [PORTABLE, tmp_path, ROOT]))
+    with Ramify(url) as app:
+        first = app.enqueue("sums:double", 4)
+        command = [sys.executable, "-m", "ramify.cli", "pool"]
+        with (tmp_path / "log").open("wb") as log:
+            pool = subprocess.Popen(
+                command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path, "RAMIFY_URL": url}, stdout=log, stderr=log
+            )
+        try:
+            assert 8 == first.result(timeout=40)
+            worker = re.search(r"worker.1 starts \(process (\d+)\)", (tmp_path / "log").read_text())
+            assert worker is not None
+            os.kill(int(worker[1]), signal.SIGTERM)
+            assert 10 == app.enqueue("sums:double", 5).result(timeout=40)
+        finally:
+            pool.terminate()
+            status = pool.wait(40)
+    assert 0 == status, (tmp_path / "log").read_text()

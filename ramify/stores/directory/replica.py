@@ -241,6 +241,10 @@ class Replica(SqliteTables):
         found = self.aside.execute("SELECT path FROM folder WHERE job = ?", (job,)).fetchone()
         return None if found is None else str(found[0])
 
+    def folders(self) -> list[str]:
+        """Return where the directories of all jobs are, below `jobs`."""
+        return [path for (path,) in self.aside.execute("SELECT path FROM folder ORDER BY job").fetchall()]
+
     def changed(self, n: int) -> list[JobId]:
         """Return `n` jobs whose state our steps changed, those of the last steps first, those above before others."""
         return list(islice(reversed(self._ours), n))

@@ -285,8 +285,7 @@ class Directory(Sqlite):
     def strays(self) -> list[str]:
         """Return what lies in the queue and is not ours: it is passed over, and may be removed."""
         with self._lock, self._reading():
-            numbers = self._replica.aside.execute("SELECT path FROM folder WHERE instr(path, '/') = 0").fetchall()
-            strays = find_strays(self._disk, FOLDERS, {str(number) for (number,) in numbers})
+            strays = find_strays(self._disk, FOLDERS, self._replica.folders())
             return [*self._journal.passed_over, *strays]
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:

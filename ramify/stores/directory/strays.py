@@ -1,31 +1,55 @@
 """What others put into a queue: found for `ramify doctor`, passed over by everything else."""
 
 import stat
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from ramify.stores.directory.disk import Disk
 
+FILES: Final = ("state", "label", "job.json", "output", "result.json", "error.json")
+"""What is ours in the directory of a job; other files in it are somebody's, and welcome."""
 
-def find_strays(disk: Disk, folders: Collection[str], trees: Collection[str]) -> list[str]:
-    """Return, in sentences, what is none of ours at the top, among trees, records, checkpoints and documents."""
+
+def find_strays(disk: Disk, folders: Collection[str], jobs: Sequence[str]) -> list[str]:
+    """Return, in sentences, what is none of ours at the top and in our directories, or stands where ours belongs."""
     found = [f"{name}: not of ramify" for name in disk.list(".") if name not in folders and name != "ramify.json"]
-    for folder in ("jobs", "checkpoints", "inbox", *(f"journal/{name}" for name in _folders(disk, "journal"))):
+    known = set(jobs)
+    for name in disk.list("jobs"):
+        if name not in known:
+            found.append(f"jobs/{name}: the directory of no job")
+    for path in jobs:
+        found += _find_in(disk, f"jobs/{path}")
+    journal = [f"journal/{name}" for name in _folders(disk, "journal")]
+    for folder in ("checkpoints", "inbox", "sessions", "taken", *journal):
         for name in disk.list(folder):
             place = f"{folder}/{name}"
-            with suppress(FileNotFoundError):
-                mode = disk.look(place).st_mode
-                if folder == "jobs":
-                    if not stat.S_ISDIR(mode) or name not in trees:
-                        found.append(f"{place}: the directory of no job")
-                elif not stat.S_ISREG(mode):
-                    found.append(f"{place}: no plain file")
-                elif folder == "inbox":
-                    if not name.endswith(".json"):
-                        found.append(f"{place}: a document's name ends in .json")
-                elif not name.isdecimal():
-                    found.append(f"{place}: not of ramify")
+            if not _is_plain(disk, place):
+                found.append(f"{place}: no plain file")
+            elif folder == "inbox":
+                if not name.endswith(".json"):
+                    found.append(f"{place}: a document's name ends in .json")
+            elif folder not in ("sessions", "taken") and not name.isdecimal():
+                found.append(f"{place}: not of ramify")
     return found
+
+
+def _find_in(disk: Disk, place: str) -> list[str]:
+    """Return what stands in the way of showing a job."""
+    try:
+        names = disk.list(place)
+    except FileNotFoundError:  # not shown yet
+        return []
+    except OSError:
+        return [f"{place}: no directory, so this job is not shown"]
+    files = [f"{place}/{name}" for name in names if name in FILES]
+    return [f"{file}: no plain file, so it shows nothing" for file in files if not _is_plain(disk, file)]
+
+
+def _is_plain(disk: Disk, place: str) -> bool:
+    try:
+        return stat.S_ISREG(disk.look(place).st_mode)
+    except FileNotFoundError:  # it is gone meanwhile
+        return True
 
 
 def _folders(disk: Disk, name: str) -> list[str]:

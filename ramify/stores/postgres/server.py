@@ -215,6 +215,8 @@ def raise_translated(error: BaseException, address: str) -> NoReturn:
         raise BadStore(f"{address}: {text}; give this role what docs/postgres.md lists for its work") from error
     if isinstance(error, errors.UndefinedTable | errors.UndefinedFunction | errors.InvalidSchemaName):
         raise BadStore(f"{address}: {text}; call deploy() with a role that may create it") from error
+    if "unsupported startup parameter" in text:
+        raise BadStore(f"{address}: {text}; behind a pooler, end the address with ?pooler=transaction") from error
     if isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in REFUSED:
         raise BadValue(f"{address} cannot store this: {text}") from error
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError | errors.ReadOnlySqlTransaction):

@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import Struct
 from redis.exceptions import ResponseError
 
-from ramify.errors import BadStore
+from ramify.errors import BadStore, StoreDown
 from ramify.stores.redis.link import Link
 
 OLDEST: Final = (6, 2)
@@ -35,6 +35,8 @@ def read_persistence(link: Link, durability: str) -> Persistence:
             f"{link.shown} throws keys away when memory is short (maxmemory-policy {policy}), and jobs with them; "
             "set it to noeviction"
         )
+    if info.get("loading") == "1":  # and until it has read its journal, it says that it writes none
+        raise StoreDown(f"{link.shown} is loading what it keeps; it answers soon")
     aof = info.get("aof_enabled") == "1"
     fsync = _read_fsync(link) if aof else ""
     waits = aof and number >= (7, 2)

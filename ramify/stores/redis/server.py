@@ -44,9 +44,9 @@ class Server:
 
     def _greet(self) -> None:
         """Look at a server that was just connected to: whether it is fit, and remembers what it has told us."""
-        before = self._server
+        # A connection that breaks here is made and greeted anew inside; what that one learned is no loss of ours.
+        before, known, written = self._server, self._generation, self._written
         self._server = server = read_persistence(self._link, self._address.durability)
-        known, written = self._generation, self._written
         began = self._meet()
         if known == self._generation and (self._written < written or (server != before and began < written)):
             self._drop_leases(known)

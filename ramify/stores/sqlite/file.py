@@ -31,6 +31,7 @@ class File:
         self._lock = threading.RLock()
         self._synchronous = ""
         self._pid = os.getpid()
+        self._is_closed = False
         self._queue: int | None = None
         # Whole and without links: the program may change its folder, and all names of a file mean one queue.
         self.path = pathlib.Path(path).resolve()
@@ -111,7 +112,7 @@ class File:
 
         `durable` waits for the disk (unless the store was opened as fast).
         """
-        self._refuse_fork()
+        self._refuse_misuse()
         with self._lock:
             try:
                 self._take_turn()
@@ -129,7 +130,7 @@ class File:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """See the database as of one moment, for the length of the block."""
-        self._refuse_fork()
+        self._refuse_misuse()
         with self._lock:
             try:
                 self.connection.execute("BEGIN")
@@ -140,9 +141,11 @@ class File:
                     self.connection.execute("ROLLBACK")
                 _raise_translated(error, self.path)
 
-    def _refuse_fork(self) -> None:
+    def _refuse_misuse(self) -> None:
         if os.getpid() != self._pid:
             raise StoreDown(f"{self.path} was opened before this process was forked; open it anew here, in a function")
+        if self._is_closed:
+            raise BadStore(f"the store at {self.path} is closed; use it before `close`, or before its `with` ends")
 
     def _take_turn(self) -> None:
         if self._queue is not None:
@@ -160,6 +163,7 @@ class File:
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
+            self._is_closed = True
             self.connection.close()
             if self._queue is not None:
                 os.close(self._queue)

@@ -8,6 +8,11 @@ WHERE l.task IS NOT NULL AND NOT EXISTS (SELECT FROM ramify.payload p WHERE p.jo
 --: arguments
 SELECT job, args FROM ramify.payload
 
+--: wrong tries
+SELECT j.id, 'is to run again after ' || j.tries || ' tries that failed, of which its policy allows fewer'
+FROM ramify.job j LEFT JOIN ramify.payload p ON p.job = j.id
+WHERE j.ended IS NULL AND j.tries > coalesce(substring(p.policy FROM '"times":([0-9]+)')::int, 0) LIMIT 20
+
 --: wrong lanes
 SELECT j.id, 'its lane ' || j.lane || ' is not stored' FROM ramify.job j
 WHERE NOT EXISTS (SELECT FROM ramify.lane l WHERE l.id = j.lane) LIMIT 20

@@ -29,6 +29,12 @@ FROM job j JOIN lane l ON l.id = j.lane LEFT JOIN payload p ON p.job = j.id
 WHERE l.task IS NOT NULL AND (p.job IS NULL OR NOT json_valid(CAST(p.args AS TEXT))
     OR (p.policy IS NOT NULL AND NOT json_valid(p.policy))) LIMIT ?
 
+--: tries
+SELECT j.id, 'is to run again after ' || j.tries || ' tries that failed, of which its policy allows fewer'
+FROM job j LEFT JOIN payload p ON p.job = j.id
+WHERE j.ended IS NULL AND j.tries > 0 AND (p.policy IS NULL OR json_valid(p.policy))
+    AND j.tries > coalesce(json_extract(p.policy, '$.retry.times'), 0) LIMIT ?
+
 --: failures
 SELECT job, 'its failure is not JSON' FROM result WHERE failure IS NOT NULL AND NOT json_valid(failure) LIMIT ?
 
