@@ -143,7 +143,7 @@ def _retry(app: Ramify, row: Row) -> _Answer:
         try:
             others = [other.id for other in app.job(row.id).retry()]
         except Taken as error:
-            return _Answer(row, refused=f"it stays {now.state}: {error}")
+            return _Answer(row, refused=f"it stays {now.state}, for {error}")
         return _Answer(row, "will be tried again", others=others)
     if row.state in UNDONE:
         return _Answer(row, "will be tried again")

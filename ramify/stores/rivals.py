@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from ramify.errors import Taken
 from ramify.model import UNIQUE, Batch, JobId, Unless
 from ramify.stores.tables import Tables
 
@@ -17,9 +18,9 @@ class Rivals:
         self._holders: dict[str, JobId] = {}
         self._found: dict[JobId, JobId] = {}
 
-    def learn(self, ids: Sequence[JobId]) -> None:
+    def learn(self, jobs: Iterable[JobId]) -> None:
         """Read the unique marks of these jobs."""
-        if ids:
+        if ids := list(jobs):
             self._keys |= self._tables.keys(ids)
 
     def find(self, job: JobId) -> JobId | None:
@@ -27,15 +28,16 @@ class Rivals:
         keys = self._keys.get(job, ())
         for key in keys:
             holder = self._holders.get(key) or self._tables.find_holder(key)
-            if holder is not None:
+            if holder is not None and holder != job:
                 self._found[job] = holder
                 return holder
         self._holders |= dict.fromkeys(keys, job)
         return None
 
-    def of(self, job: JobId) -> JobId | None:
-        """Return what `find` returned last."""
-        return self._found.get(job)
+    def tell(self, jobs: Sequence[JobId]) -> None:
+        """Raise `Taken` if this is one job, and another stands for it: who names one is told."""
+        if len(jobs) == 1 and (rival := self._found.get(jobs[0])):
+            raise Taken(f"job {rival} with the same unique key has not ended: wait for its end, or cancel it")
 
     def forget(self) -> None:
         """Forget what was found: the rows are written."""

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound, Taken
+from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound
 from ramify.graph import walk
 from ramify.graph.arrive import arrive, rename, resting_state, stored_befores
 from ramify.model import (
@@ -271,8 +271,7 @@ class Step:
             return sum([self._hold(row, row.id) for row in rows])
         if verb is Verb.RETRY:
             concerned = self._retry_all(rows)
-            if not concerned and len(rows) == 1 and (rival := self._rivals.of(rows[0].id)):  # who names one is told
-                raise Taken(f"job {rows[0].id} is not tried again: job {rival} with the same unique key has not ended")
+            self._rivals.tell([row.id for row in rows])
             return concerned
         apply = {Verb.RELEASE: self._release, Verb.PURGE: self._purge}[verb]
         return sum([apply(row) for row in rows])
@@ -282,7 +281,7 @@ class Step:
             return False
         fresh = not row.cancelled
         row.cancelled = True
-        if self._has_members(row) or self.tables.held(row.id, 1):
+        if self.tables.edges_into(row.id, None, 1) or self.tables.held(row.id, 1):
             self.enlist(row.id, Verb.CANCEL, row.id)
         if row.state not in ENDED:
             opening = self.tables.find_work(row.id, Verb.SPREAD) is not None
@@ -307,7 +306,7 @@ class Step:
             return False
         if row.id == origin:
             self.tables.delist(row.id, Verb.RELEASE)
-        if self._has_members(row):
+        if self.tables.edges_into(row.id, None, 1):
             self.enlist(row.id, Verb.HOLD, origin)
         if row.state is not State.RUNNING:
             row.hold = origin
@@ -332,7 +331,7 @@ class Step:
 
     def _retry_all(self, rows: Sequence[Row]) -> int:
         rows = [row for row in rows if row.state in UNDONE]
-        self._rivals.learn([row.id for row in rows])
+        self._rivals.learn(row.id for row in rows)
         return sum([self._retry(row) for row in rows])
 
     def _retry(self, row: Row) -> bool:
@@ -356,9 +355,6 @@ class Step:
             return False
         self.enlist(row.id, Verb.PURGE)
         return True
-
-    def _has_members(self, row: Row) -> bool:
-        return bool(self.tables.edges_into(row.id, None, 1))
 
     def _reopen(self, row: Row) -> None:
         """Take an end back: the job waits again, and so does what it had settled."""
@@ -403,7 +399,10 @@ class Step:
         if row.state not in ENDED:
             self._open([edge for edge in here if edge.bad])
             if finished:
-                self._finish_opening(row)
+                row.waits -= 1
+                self.rest(row)
+                if row.cancelled:
+                    self._end(row, State.CANCELLED, None)
         elif here:
             for group in self.tables.settle_slice(row.id, row.state, beyond, (here[-1].after, here[-1].place)):
                 self._cancel_rest(group)
@@ -412,7 +411,7 @@ class Step:
     def _open(self, edges: Sequence[Edge]) -> None:
         rows = {row.id: row for row in self.load(dict.fromkeys(edge.after for edge in edges))}
         self.tables.reopen(edges)
-        self._rivals.learn([row.id for row in rows.values() if row.state in ENDED])
+        self._rivals.learn(id for id, row in rows.items() if row.state in ENDED)
         for edge in edges:
             row = rows[edge.after]
             row.waits += 1
@@ -426,12 +425,6 @@ class Step:
                 row.cancelled = row.cancelled or self._rivals.find(row.id) is not None
                 self._reopen(row)
             self.rest(row)
-
-    def _finish_opening(self, row: Row) -> None:
-        row.waits -= 1
-        self.rest(row)
-        if row.cancelled:
-            self._end(row, State.CANCELLED, None)
 
     def _drain_cancel(self, work: Work) -> bool:
         members, finished = self._next_members(work)
