@@ -59,7 +59,7 @@ def test_a_worker_takes_a_settings_module(place: Path) -> None:
         )
 
         reply = run("worker", "--burst", "-n", "1", "-c", "settings")
-        assert "queue high, low, 1 children" in reply.err
+        assert "queue high, low, 1 child" in reply.err
         assert [job.state for job in (low, high, other)] == ["done", "done", "ready"]
 
         run("worker", "--burst", "-n", "1", "-c", "settings", "--queue", "other")

@@ -337,7 +337,7 @@ class Postgres(Engine):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in ask("session.all")],
                 limits={name: Rule(*rule) for name, *rule in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
-                rivals=find_rivals(ask("names.rivals")),
+                rivals=find_rivals(ask("names.all")),
             )
 
         return self._look(read, whole=True)

@@ -139,7 +139,7 @@ class Sqlite(Engine):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in sessions],
                 limits=self._tables.limits(),
                 results={values[0]: columns.read_result(values) for values in results},
-                rivals=find_rivals(connection.execute(SQL["names.rivals"])),
+                rivals=find_rivals(connection.execute(SQL["names.all"])),
             )
 
     def examine(self) -> Findings:

@@ -11,7 +11,7 @@ WHERE m.mark = %s AND j.state = 'done' AND j.ended >= %s ORDER BY j.ended DESC, 
 --: keys
 SELECT mark, job FROM ramify.mark WHERE job = ANY(%s::text[]) AND starts_with(mark, 'unique/') ORDER BY job, mark
 
---: rivals
+--: all
 SELECT m.mark, m.job FROM ramify.mark m JOIN ramify.job j ON j.id = m.job
 WHERE starts_with(m.mark, 'unique/') AND j.state IN ('held', 'waiting', 'ready', 'running')
 
