@@ -3,7 +3,6 @@
 It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import ModuleType, TracebackType
@@ -259,15 +258,20 @@ class Ramify:
         return deploy(self.store, self.tasks, reset)
 
     def purge(self, *, older_than: float | str | timedelta) -> int:
-        """Delete whole trees that ended so many seconds ago and that nothing else refers to; return how many."""
+        """Delete whole trees that ended so many seconds ago and that nothing else needs; return how many.
+
+        Needed is a tree that a job of another one waits for, or would if it were retried, as it is not done.
+        """
         seconds = read_span("older_than", older_than)
-        which = Which(states=ENDED, roots=True, ended_before=time.time() - seconds)
-        purged, after = 0, None
-        while rows := self.store.jobs(which, Page(after=after)):
-            after = rows[-1].id
-            # A few trees in a step, or whoever works would wait for all of them.
-            for some in pages(rows, 100):
-                purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
+        which = Which(states=ENDED, roots=True, ended_before=self.store.info().now - seconds)
+        purged, before = 0, -1
+        while purged > before:  # a tree that is gone may have been the last that needed another one
+            before, after = purged, None
+            while rows := self.store.jobs(which, Page(after=after, newest=True)):
+                after = rows[-1].id
+                # A few trees in a step, or whoever works would wait for all of them.
+                for some in pages(rows, 100):
+                    purged += move(self.store, Which(ids=tuple(row.id for row in some)), Verb.PURGE)
         return purged
 
     def close(self) -> None:

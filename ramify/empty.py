@@ -4,7 +4,6 @@ What runs is left alone, and so are the jobs above it, which need its end. A tre
 of any other, what had not begun is cancelled and stays to be seen beside the rest.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -32,7 +31,8 @@ class Emptied(Struct):
 def empty_queues(store: Store, queues: Sequence[str]) -> Emptied:
     """Remove what has not begun from these queues. Nothing begins there meanwhile, so that no running job is met."""
     emptied = Emptied()
-    limits = unexpired(store.info().limits, time.time())
+    info = store.info()
+    limits = unexpired(info.limits, info.now)
     ours = [name for queue in queues if (name := f"{SUSPENDED}queue:{queue}") not in limits]
     try:
         seen: set[JobId] = set()
@@ -40,7 +40,7 @@ def empty_queues(store: Store, queues: Sequence[str]) -> Emptied:
         which = Which(states=UNBEGUN, queues=frozenset(queues))
         while True:
             for name in ours:
-                store.limit(name, Rule(0, time.time() + PAUSE))
+                store.limit(name, Rule(0, store.info().now + PAUSE))
             page = store.jobs(which, Page(after, SLICE))
             if not page:
                 return emptied

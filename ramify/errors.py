@@ -42,6 +42,10 @@ class AlreadyReleased(RamifyError):
     """The job was let go already; only a held job can be extended."""
 
 
+class Taken(RamifyError):
+    """Another unfinished job with the same unique key stands for this one."""
+
+
 class OutsideJob(RamifyError, LookupError):
     """`current()` works only inside a running job."""
 

@@ -131,7 +131,8 @@ class Job(Ref[T_co], Generic[T_co]):
     def retry(self) -> "list[Job[Any]]":
         """Try a failed, cancelled or skipped job again, with all in its tree that made it so; what is done stays done.
 
-        Return those that made it so but lie in other trees: they are left alone, and may be retried themselves.
+        Return those that made it so but lie in other trees: they are left alone, and may be retried themselves. Raise
+        `Taken` if it is unique, and another one alike has not ended.
         """
         row = self._row()
         asks_anew = row.grown and row.step is Step.RUN  # its needs, which lie in trees of their own

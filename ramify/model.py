@@ -188,6 +188,10 @@ class Payload(Struct, gc=False):
     policy: Policy = Policy()
 
 
+UNIQUE: Final = "unique/"
+"""Begins a mark that one unfinished job at most may bear."""
+
+
 class Unless(Struct, frozen=True):
     """Do not add the row if a job with this mark was done within so many seconds, or is unfinished: use that job.
 
@@ -439,7 +443,7 @@ class Work(Struct):
 
 
 class Info(Struct):
-    """What the store says of itself: sessions, limits, clocks, the length of the worklist, and its own facts.
+    """What the store says of itself: sessions, limits, clocks, the length of the worklist, its own facts, and its time.
 
     `lost` are those of the sessions that are dead and that no worker has declared so yet.
     """
@@ -450,6 +454,7 @@ class Info(Struct):
     worklist: int = 0
     facts: dict[str, str] = field(default_factory=dict)
     lost: list[SessionId] = field(default_factory=list)
+    now: float = 0.0
 
 
 class Mending(Struct):
@@ -480,6 +485,8 @@ class Snapshot(Struct):
     sessions: list[Session]
     limits: dict[str, Rule]
     results: dict[JobId, Result]
+    rivals: list[list[JobId]] = field(default_factory=list)
+    """Unfinished jobs that bear the same unique mark, if there are such."""
 
 
 Counts: TypeAlias = Mapping[str, int]

@@ -4,6 +4,7 @@ What could not be done is told with the reason, and makes the status 1.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,7 +17,7 @@ from ramify.cli.facts import Json, print_facts, state_of
 from ramify.cli.screen import complain, out
 from ramify.cli.store import Url, find_jobs, open_existing
 from ramify.cli.text import suggest
-from ramify.errors import AlreadyReleased
+from ramify.errors import AlreadyReleased, Taken
 from ramify.model import ENDED, UNDONE, JobId, Page, Row, State, Verb, Which
 from ramify.picture.words import many, name_of, plain
 from ramify.stores.protocol import SLICE
@@ -139,7 +140,11 @@ def _retry(app: Ramify, row: Row) -> _Answer:
     # A retry may bring back others of those that were named.
     now = read_row(app.store, row.id)
     if now.state in UNDONE:
-        return _Answer(row, "will be tried again", others=[other.id for other in app.job(row.id).retry()])
+        try:
+            others = [other.id for other in app.job(row.id).retry()]
+        except Taken as error:
+            return _Answer(row, refused=f"it stays {now.state}, for {error}")
+        return _Answer(row, "will be tried again", others=others)
     if row.state in UNDONE:
         return _Answer(row, "will be tried again")
     if now.state is State.DONE:
@@ -152,7 +157,8 @@ def _retry_failed(app: Ramify, queues: list[str] | None) -> int:
     which = Which(states=frozenset({State.FAILED}), queues=frozenset(queues) if queues else None)
     n, after = 0, None
     while page := app.store.jobs(which, Page(after, SLICE)):
-        n += app.store.move(Which(ids=tuple(row.id for row in page)), Verb.RETRY)
+        with suppress(Taken):
+            n += app.store.move(Which(ids=tuple(row.id for row in page)), Verb.RETRY)
         after = page[-1].id
     while app.store.drain():
         pass

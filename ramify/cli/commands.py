@@ -21,6 +21,7 @@ from ramify.cli.jobs import jobs
 from ramify.cli.log import log
 from ramify.cli.metrics import metrics
 from ramify.cli.pool import pool
+from ramify.cli.purge import purge
 from ramify.cli.result import result
 from ramify.cli.run import run
 from ramify.cli.screen import complain
@@ -61,6 +62,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "retry": retry,
     "requeue": retry,
     "empty": empty,
+    "purge": purge,
     "suspend": suspend,
     "resume": resume,
     "limit": limit,

@@ -1,6 +1,5 @@
 """`ramify suspend`, `resume` and `limit`: how much may run at once, and whether anything may."""
 
-import time
 from typing import Annotated, Any, Final
 
 import typer
@@ -43,8 +42,8 @@ def suspend(
     What runs is finished. `ramify resume` lets them start again.
     """
     seconds = read_seconds("--duration", duration)
-    until = None if seconds is None else time.time() + seconds
     with open_existing(url) as app:
+        until = None if seconds is None else app.store.info().now + seconds
         for scope in _scopes(queues, tasks):
             app.store.limit(SUSPENDED + scope, Rule(0, until))
             running = app.store.counts(_which(scope), "state").get("running", 0)
@@ -108,7 +107,7 @@ def limit(
 
 def limits_of(info: Info) -> dict[str, Rule]:
     """Return the limits whose time is not over, by name."""
-    return dict(sorted(unexpired(info.limits, time.time()).items()))
+    return dict(sorted(unexpired(info.limits, info.now).items()))
 
 
 def rule_facts(name: str, rule: Rule) -> dict[str, Any]:

@@ -22,7 +22,7 @@ MOST_LOSSES: Final = 10
 def find_violations(snapshot: Snapshot) -> list[str]:
     """Return what is wrong, as sentences; nothing is wrong with a store that ramify alone has written to."""
     facts = Facts(snapshot)
-    found = [*_check_keys(facts), *_check_names(facts), *_check_cycles(facts)]
+    found = [*_check_keys(facts), *_check_names(facts), *_check_cycles(facts), *_check_rivals(facts)]
     for row in snapshot.rows:
         checks = (_check_over,) if row.tree in facts.purging else CHECKS
         found += [f"job {row.id}: {wrong}" for check in checks for wrong in check(row, facts)]
@@ -80,6 +80,15 @@ def _check_keys(facts: Facts) -> Iterator[str]:
     yield from (f"job {id}: stored twice" for id in _repeated(row.id for row in rows))
     places = _repeated((edge.after, edge.place) for edge in edges)
     yield from (f"job {after}: place {place} is taken twice" for after, place in places)
+
+
+def _check_rivals(facts: Facts) -> Iterator[str]:
+    """Of the jobs with one unique mark one is unfinished, beside such as are opened only to be cancelled."""
+    for jobs in facts.snapshot.rivals:
+        rows = [facts.rows[id] for id in jobs if id in facts.rows]
+        left = [row for row in rows if row.state is State.RUNNING or not row.cancelled]
+        for row in left[1:]:
+            yield f"job {row.id}: is {row.state}, and so is {left[0].id}, which bears the same unique mark"
 
 
 def _check_names(facts: Facts) -> Iterator[str]:

@@ -88,7 +88,8 @@ class Store(Protocol):
     def move(self, which: Which, verb: Verb, failure: Failure | None = None) -> int:
         """Begin hold, release, cancel, retry or purge for the selected jobs; return how many it concerned.
 
-        What must follow for others is on the worklist when this returns: call `drain` until it returns False.
+        What must follow for others is on the worklist when this returns: call `drain` until it returns False. What
+        another unfinished job stands for is not retried; if it is the only one selected, raise `Taken`.
         `failure` is kept with jobs that are cancelled before they ran.
         """
         ...

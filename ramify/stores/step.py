@@ -35,6 +35,7 @@ from ramify.model import (
     Which,
     Work,
 )
+from ramify.stores.rivals import Rivals, leave_taken
 from ramify.stores.tables import Tables
 
 PORTIONS: Final = 4
@@ -51,6 +52,7 @@ class Step:
         self._room = slice
         self._loaded: dict[JobId, tuple[Row, Row]] = {}
         self._ended: dict[JobId, State] = {}
+        self._rivals = Rivals(tables)
 
     # Rows
 
@@ -75,6 +77,7 @@ class Step:
         if changed:
             self.tables.write(changed)
         self._loaded.clear()
+        self._rivals.forget()
         ended, self._ended = self._ended, {}
         self._settle(ended)
 
@@ -114,6 +117,8 @@ class Step:
         tables = self.tables
         if batch.into is not None:
             batch = self._held_as_now(batch, batch.into)
+        if batch.unless:
+            batch = leave_taken(tables, batch, aliases)
         lowest = tables.lowest_place(batch.into) if batch.into is not None else 0
         arrival = arrive(batch, {row.id: row.state for row in befores}, aliases, lowest, tables.now())
         tables.insert(batch, arrival)
@@ -264,7 +269,11 @@ class Step:
             return sum([self._cancel(row, failure) for row in rows])
         if verb is Verb.HOLD:
             return sum([self._hold(row, row.id) for row in rows])
-        apply = {Verb.RELEASE: self._release, Verb.RETRY: self._retry, Verb.PURGE: self._purge}[verb]
+        if verb is Verb.RETRY:
+            concerned = self._retry_all(rows)
+            self._rivals.tell([row.id for row in rows])
+            return concerned
+        apply = {Verb.RELEASE: self._release, Verb.PURGE: self._purge}[verb]
         return sum([apply(row) for row in rows])
 
     def _cancel(self, row: Row, failure: Failure | None) -> bool:
@@ -272,7 +281,7 @@ class Step:
             return False
         fresh = not row.cancelled
         row.cancelled = True
-        if self._has_members(row) or self.tables.held(row.id, 1):
+        if self.tables.edges_into(row.id, None, 1) or self.tables.held(row.id, 1):
             self.enlist(row.id, Verb.CANCEL, row.id)
         if row.state not in ENDED:
             opening = self.tables.find_work(row.id, Verb.SPREAD) is not None
@@ -297,7 +306,7 @@ class Step:
             return False
         if row.id == origin:
             self.tables.delist(row.id, Verb.RELEASE)
-        if self._has_members(row):
+        if self.tables.edges_into(row.id, None, 1):
             self.enlist(row.id, Verb.HOLD, origin)
         if row.state is not State.RUNNING:
             row.hold = origin
@@ -320,8 +329,13 @@ class Step:
             row.deadline = self.tables.now() + row.limit
         self.rest(row)
 
+    def _retry_all(self, rows: Sequence[Row]) -> int:
+        rows = [row for row in rows if row.state in UNDONE]
+        self._rivals.learn(row.id for row in rows)
+        return sum([self._retry(row) for row in rows])
+
     def _retry(self, row: Row) -> bool:
-        if row.state not in UNDONE:
+        if self._rivals.find(row.id) is not None:
             return False
         if row.grown and row.step == "run":
             # What it waits for now are its needs, for all else was good when it asked for those. It will ask anew.
@@ -341,9 +355,6 @@ class Step:
             return False
         self.enlist(row.id, Verb.PURGE)
         return True
-
-    def _has_members(self, row: Row) -> bool:
-        return bool(self.tables.edges_into(row.id, None, 1))
 
     def _reopen(self, row: Row) -> None:
         """Take an end back: the job waits again, and so does what it had settled."""
@@ -388,7 +399,10 @@ class Step:
         if row.state not in ENDED:
             self._open([edge for edge in here if edge.bad])
             if finished:
-                self._finish_opening(row)
+                row.waits -= 1
+                self.rest(row)
+                if row.cancelled:
+                    self._end(row, State.CANCELLED, None)
         elif here:
             for group in self.tables.settle_slice(row.id, row.state, beyond, (here[-1].after, here[-1].place)):
                 self._cancel_rest(group)
@@ -397,6 +411,7 @@ class Step:
     def _open(self, edges: Sequence[Edge]) -> None:
         rows = {row.id: row for row in self.load(dict.fromkeys(edge.after for edge in edges))}
         self.tables.reopen(edges)
+        self._rivals.learn(id for id, row in rows.items() if row.state in ENDED)
         for edge in edges:
             row = rows[edge.after]
             row.waits += 1
@@ -406,14 +421,10 @@ class Step:
                 if row.cancelled:  # like what is opened with a mark, it ends with the last slice
                     self._reopen(row)
             elif row.state in ENDED:
+                # What another job stands for by now does not come back: as if it had been cancelled meanwhile.
+                row.cancelled = row.cancelled or self._rivals.find(row.id) is not None
                 self._reopen(row)
             self.rest(row)
-
-    def _finish_opening(self, row: Row) -> None:
-        row.waits -= 1
-        self.rest(row)
-        if row.cancelled:
-            self._end(row, State.CANCELLED, None)
 
     def _drain_cancel(self, work: Work) -> bool:
         members, finished = self._next_members(work)
@@ -449,9 +460,8 @@ class Step:
         if row.cancelled:
             return True  # a cancel came after the retry
         here, finished = self._take_room(self.tables.edges_into(work.job, _place(work), self._room + 1, bad=True))
-        for before in self.load(dict.fromkeys(edge.before for edge in here)):
-            if before.tree == row.tree:
-                self._retry(before)
+        befores = self.load(dict.fromkeys(edge.before for edge in here))
+        self._retry_all([before for before in befores if before.tree == row.tree])
         if here:
             work.cursor = str(here[-1].place)
         return finished

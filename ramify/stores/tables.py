@@ -83,7 +83,8 @@ class Tables(Protocol):
         ...
 
     def is_over(self, tree: JobId) -> bool:
-        """Tell whether every job of the tree has ended and no edge leads from it into another tree.
+        """Tell whether every job of the tree has ended and no edge leads from it into another tree, but from its root
+        to a job that is done.
 
         No such edge is added before this step is over.
         """
@@ -219,6 +220,16 @@ class Tables(Protocol):
 
     def find_marked(self, unless: Unless) -> JobId | None:
         """Return the job to use instead: the latest with this mark done in time, else the oldest unfinished one."""
+        ...
+
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        """Return, by job, the unique marks that these jobs bear, as the store writes them, if they bear any."""
+        ...
+
+    def find_holder(self, key: str) -> JobId | None:
+        """Return the oldest unfinished job with this unique mark, as `keys` wrote it; without, none is added before
+        this step is over.
+        """
         ...
 
     def find_request(self, request: str) -> JobId | None:

@@ -4,8 +4,8 @@ A clock in the store says up to which tick a task has been served; who moves it 
 """
 
 import logging
-import time
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import dropwhile, takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -22,7 +22,9 @@ from ramify.ids import make_ids
 from ramify.known import Known
 from ramify.model import Batch, Clock
 from ramify.node import Node
+from ramify.stores.now import StoreTime
 from ramify.stores.protocol import Store
+from ramify.system import clock
 from ramify.task import terms_of
 from ramify.tasks import Tasks
 
@@ -31,6 +33,9 @@ ON_TIME: Final = 60.0
 
 REPEATED: Final = 3 * 3600.0
 """More than clocks are ever put back at once."""
+
+LOOK: Final = 600.0
+"""So often it is looked where the clocks stand and what time it is, also when no tick has come."""
 
 MOST: Final = 1000
 """So many missed ticks of a task are served in one step."""
@@ -50,8 +55,8 @@ class _Schedule(Struct):
 class Crontab:
     """The schedules of the tasks that are served here."""
 
-    def __init__(self, store: Store, tasks: Tasks, known: Known) -> None:
-        self._store, self._known = store, known
+    def __init__(self, store: Store, tasks: Tasks, known: Known, count: Callable[[], float] = clock) -> None:
+        self._store, self._known, self._time = store, known, StoreTime(store, count)
         terms = {name: terms_of(tasks.find(name)) for name in sorted(tasks.current())}
         self._schedules = [_Schedule(name, each) for name, each in terms.items() if each.cron is not None]
         self._read = False
@@ -60,13 +65,17 @@ class Crontab:
         """Return in how many seconds the next tick is; None without schedules."""
         if not self._schedules:
             return None
-        return max(0.0, min(schedule.next for schedule in self._schedules) - time.time())
+        if not self._read:
+            return 0.0
+        next_tick = min(schedule.next for schedule in self._schedules)
+        return max(0.0, min(next_tick - self._time.now(), LOOK - self._time.age()))
 
     def tick(self) -> None:
-        """Add the jobs of all ticks whose time has come and that nobody else has served."""
-        now = time.time()
-        if not self._read:
-            self._look()
+        """Add the jobs of all ticks whose time has come, by the store's clock, and that nobody else has served."""
+        if not self._schedules:
+            return
+        self._look()
+        now = self._time.now()
         for schedule in self._schedules:
             while schedule.next <= now:
                 try:
@@ -75,15 +84,23 @@ class Crontab:
                     self._look()
 
     def _look(self) -> None:
-        """Read where the clocks stand."""
-        clocks = self._store.info().clocks
+        """Read where the clocks stand, and what time it is."""
+        clocks = self._time.read().clocks
         for schedule in self._schedules:
-            schedule.was = clocks.get(_name(schedule))
-            schedule.next = 0.0 if schedule.was is None else ticks_after(schedule.terms, schedule.was, None, 1)[0]
+            was = schedule.was = clocks.get(_name(schedule))
+            unknown = was is None or was > self._time.now() + REPEATED
+            schedule.next = 0.0 if was is None or unknown else ticks_after(schedule.terms, was, None, 1)[0]
         self._read = True
 
     def _serve(self, schedule: _Schedule, now: float) -> None:
-        ticks = [] if schedule.was is None else ticks_due(schedule.terms, schedule.was, now)
+        was = schedule.was
+        if was is not None and was > now + REPEATED:  # served by a host or a server whose clock was wrong
+            then = datetime.fromtimestamp(was, UTC)
+            _log.warning(
+                "%s was served up to %s UTC, which is still to come: set back to now", schedule.task, f"{then:%F %T}"
+            )
+            was = None
+        ticks = [] if was is None else ticks_due(schedule.terms, was, now)
         upto = ticks[-1] if ticks else now
         batch = self._plan(schedule, choose(schedule.terms.missed, ticks, now))
         batch.clock = Clock(_name(schedule), schedule.was, upto)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from ramify.ended import say
-from ramify.errors import Lost, StoreDown
+from ramify.errors import BadValue, Lost, StoreDown
 from ramify.ids import make_session_id
 from ramify.model import (
     ENDED,
@@ -167,7 +167,13 @@ class Desk:
         Jobs to run are added to `claims`, results that fill their arguments to `results`.
         """
         outcomes = self._collect_outcomes()
-        return self._take(outcomes, want, self.store.exchange(self.session, outcomes, want))
+        try:
+            reply = self.store.exchange(self.session, outcomes, want)
+        except BadValue:
+            if not outcomes:
+                raise
+            return self._sift(outcomes)
+        return self._take(outcomes, want, reply)
 
     def begin(self, want: Want, beside: Callable[..., Future[Exchange]]) -> None:
         """Begin an exchange `beside` this thread; `finish` does the rest. There is one at a time."""
@@ -185,8 +191,30 @@ class Desk:
     def finish(self) -> bool:
         """End the exchange that has begun, as `exchange` does; wait for the store if it has not answered."""
         assert self._under_way is not None
-        (outcomes, want, reply), self._under_way = self._under_way, None
-        return self._take(outcomes, want, reply.result())
+        (outcomes, want, under_way), self._under_way = self._under_way, None
+        try:
+            reply = under_way.result()
+        except BadValue:
+            if not outcomes:
+                raise
+            return self._sift(outcomes)
+        return self._take(outcomes, want, reply)
+
+    def _sift(self, outcomes: Sequence[Outcome]) -> bool:
+        """Report outcomes one at a time, as together the store refuses them for what is in one; its job fails."""
+        for reported in outcomes:
+            outcome = reported
+            try:
+                reply = self.store.exchange(self.session, [outcome], _NOTHING)
+            except BadValue as error:
+                failure = Failure("result", f"the store refused what it left: {error}")
+                _log.warning("job %s: %s", outcome.job, say(failure))
+                self._grown.pop(outcome.job, None)
+                self._needing.discard(outcome.job)
+                outcome = self.outcomes[0] = Ended(outcome.job, outcome.attempt, State.FAILED, failure=failure)
+                reply = self.store.exchange(self.session, [outcome], _NOTHING)
+            self._take([outcome], _NOTHING, reply)
+        return True
 
     def _collect_outcomes(self) -> list[Outcome]:
         if self._unsure:
@@ -214,7 +242,11 @@ class Desk:
     def beat(self, progress: Sequence[Progress]) -> None:
         """Renew the session's lease; end trees whose time has passed."""
         asked = clock()
-        beat: Beat = self.store.beat(self.session, progress)
+        try:
+            beat: Beat = self.store.beat(self.session, progress)
+        except BadValue as error:
+            _log.warning("how far jobs are was not stored: %s", error)
+            beat = self.store.beat(self.session, ())
         self.heard = asked
         self.cancels += beat.cancels
         for tree in beat.overdue:

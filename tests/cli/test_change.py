@@ -77,6 +77,22 @@ def test_a_running_job_is_told_to_stop(app: Ramify, ask: Command) -> None:
     assert "it was told to stop already: it is running" in second.err
 
 
+def test_retry_leaves_alone_what_another_job_stands_for(app: Ramify, ask: Command) -> None:
+    """Of unique jobs with one key one is unfinished; it is named."""
+    first = app.enqueue(job(boom, "one").options(unique="key"))
+    app.run_until_empty()
+    second = app.enqueue(job(boom, "two").options(unique="key"))
+
+    one, many = ask("retry", first.id), ask("retry", "--all")
+
+    assert (one.code, one.err) == (
+        1,
+        f"ramify: boom ({first.id}) is left alone: it stays failed, for job {second.id} with the same unique key "
+        "has not ended: wait for its end, or cancel it\n",
+    )
+    assert (many.code, first.state) == (0, "failed")
+
+
 def test_retry_takes_all_that_failed_at_once(app: Ramify, ask: Command) -> None:
     """`--all` and `--queue` need no ids; what was skipped because of it comes back with it."""
     first = app.enqueue(boom, "it is broken")

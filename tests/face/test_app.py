@@ -228,6 +228,28 @@ def test_purge_forgets_whole_trees_that_ended(app: Ramify) -> None:
         app.job(ended.id)
 
 
+def test_purge_forgets_a_chain_of_trees(app: Ramify) -> None:
+    """Of trees that come one after the other the old ones go, whatever is still to come after the newest."""
+    last = app.enqueue(double, 1)
+    for _ in range(5):
+        last = app.enqueue(job(double, 2).options(after=last, when="ended"))
+    app.run_until_empty()
+    coming = app.enqueue(job(double, 3).options(after=last, hold=True))
+
+    assert app.purge(older_than=-1) == 5
+    assert list(app.jobs()) == [coming, last]
+
+
+def test_purge_forgets_what_failed_with_what_needed_it(app: Ramify) -> None:
+    """Trees that are kept only for the retry of others go in the same call as those."""
+    last = app.enqueue(boom, "no luck")
+    for _ in range(3):
+        last = app.enqueue(job(double, 2).options(after=last))
+    app.run_until_empty()
+
+    assert (app.purge(older_than=-1), list(app.jobs())) == (4, [])
+
+
 SCRIPT = """
 import sys
 from ramify import Ramify

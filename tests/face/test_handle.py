@@ -17,6 +17,7 @@ from ramify import (
     NotFound,
     Ramify,
     State,
+    Taken,
     TimedOut,
     WouldDeadlock,
     group,
@@ -371,6 +372,20 @@ def test_retry_runs_again_what_was_not_done(app: Ramify) -> None:
     assert states([root, *root.children]) == ["waiting", "ready", "done"]
     assert app.run_until_empty() == 1
     assert root.state is State.FAILED
+
+
+def test_a_unique_job_is_not_retried_beside_another(app: Ramify) -> None:
+    """Of those with one key one is unfinished: the retry of another is refused, and names it."""
+    first = app.enqueue(job(boom, "one").options(unique="key"))
+    app.run_until_empty()
+    second = app.enqueue(job(boom, "two").options(unique="key"))
+
+    with pytest.raises(Taken, match=second.id):
+        first.retry()
+    assert states([first, second]) == ["failed", "ready"]
+    app.run_until_empty()
+    assert first.retry() == []
+    assert states([first, second]) == ["ready", "failed"]
 
 
 def test_retry_names_what_lies_in_another_tree(app: Ramify) -> None:

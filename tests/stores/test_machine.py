@@ -60,7 +60,7 @@ from ramify.model import Clock as ClockStep
 from ramify.node import Node
 from ramify.stores.protocol import Store
 from tests.stores.kit import FAILURE, LASTING, MEMORY, STORES, VALUE, Broken, Clock, Names, comparable
-from tests.stores.trees import MARKS, QUEUES, TASKS, forests
+from tests.stores.trees import KEYS, QUEUES, TASKS, forests
 
 LIMITS: Final = ("all", "queue:a", "task:m:x", "slot:only", "host:x", "declared:task:m:x", "suspended:queue:a")
 HOSTS: Final = ("x", "y")
@@ -317,7 +317,7 @@ class Stores(RuleBasedStateMachine):
         """Return what a running job needs: stored jobs, and one with a mark, which is added if there is none."""
         batch = Batch(into=row.id)
         if data.draw(st.booleans()):
-            mark, within = data.draw(st.sampled_from(MARKS)), data.draw(st.sampled_from([None, 10.0]))
+            mark, within = data.draw(st.sampled_from(KEYS)), data.draw(st.sampled_from([None, 10.0]))
             unless = Unless(mark, within, required=data.draw(st.integers(1, 4)) == 4)
             batch = plan(sketch([Node("m:x").changed(marks=(mark,), unless=unless)]), self.names)
             batch.into = row.id
@@ -397,7 +397,7 @@ class Stores(RuleBasedStateMachine):
             rows = self.pick_some(data, pool or self.now.rows, 1, 2)
             which = Which(tree=rows[0].tree) if data.draw(st.integers(1, 8)) == 8 else _these(rows)
             failure = FAILURE if verb is Verb.CANCEL else None
-            self.do(partial(_move, which, verb, failure), breaks_at)
+            self.try_to(partial(_move, which, verb, failure), breaks_at)
             if not self.now.rows:
                 return
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ramify.errors import NotFound
-from ramify.model import Unless, Verb
+from ramify.model import State, Unless, Verb
 from tests.stores.kit import Desk, leaf, tree
 
 
@@ -36,17 +36,47 @@ def test_only_roots_are_purged(desk: Desk) -> None:
     assert (desk.move(Verb.PURGE, "a"), len(desk.rows())) == (0, 2)
 
 
-def test_a_tree_that_others_come_after_stays(desk: Desk) -> None:
-    """A job that another tree depends on is kept, with its result, until that tree is gone."""
+@pytest.mark.parametrize("end", [State.FAILED, State.CANCELLED])
+def test_a_tree_that_others_may_need_again_stays(desk: Desk, end: State) -> None:
+    """What a job of another tree came after is kept, with its result, as long as that one is unfinished or retried."""
     desk.add(leaf("first"))
     desk.add(leaf("second", desk.ref("first")))
+    desk.run("first")
+
+    while_it_waits = desk.move(Verb.PURGE, "first")
+    desk.run("second", state=end)
+    while_it_may_be_retried = desk.move(Verb.PURGE, "first")
+    desk.move(Verb.PURGE, "second")
+
+    assert (while_it_waits, while_it_may_be_retried, desk.move(Verb.PURGE, "first")) == (0, 0, 1)
+    assert desk.rows() == []
+
+
+def test_a_tree_that_only_what_is_done_came_after_is_forgotten(desk: Desk) -> None:
+    """What is done never runs again, whatever becomes of its tree, so it needs nobody any more."""
+    desk.add(tree("first", leaf("a")))
+    desk.add(tree("second", leaf("b", desk.ref("first")), leaf("c")))
+    desk.add(tree("third", leaf("d").options(after=desk.ref("second"), when="ended")))
+    desk.work(fail=["c"])
+
+    moved = desk.move(Verb.PURGE, "first")
+    desk.move(Verb.RETRY, "second")
+    desk.check()
+
+    assert (moved, desk.work(), desk.states().keys()) == (1, ["c", "second"], {"b", "c", "second", "d", "third"})
+    assert desk.move(Verb.PURGE, "second") == 1
+
+
+def test_a_tree_stays_while_others_come_after_a_part_of_it(desk: Desk) -> None:
+    """Only edges from a root are looked at, so what came after a part keeps the whole until it is gone itself."""
+    desk.add(tree("first", leaf("a")))
+    desk.add(leaf("second", desk.ref("a")))
     desk.work()
 
     before = desk.move(Verb.PURGE, "first")
     desk.move(Verb.PURGE, "second")
 
-    assert (before, desk.move(Verb.PURGE, "first")) == (0, 1)
-    assert desk.rows() == []
+    assert (before, desk.move(Verb.PURGE, "first"), desk.rows()) == (0, 1, [])
 
 
 def test_what_is_being_purged_can_not_be_waited_for(desk: Desk) -> None:

@@ -1,9 +1,13 @@
 """Freshness and uniqueness: a row that is not added because an earlier job stands for it."""
 
+from typing import Any
+
 import pytest
 
-from ramify.errors import NotFound
-from ramify.model import State, Unless, Verb
+from ramify.errors import NotFound, Taken
+from ramify.graph.check import find_violations
+from ramify.model import State, Unless, Verb, Which
+from ramify.node import AnyNode
 from tests.stores.kit import Clock, Desk, leaf, tree
 
 
@@ -230,3 +234,86 @@ def test_a_cancel_does_not_reach_an_alias(desk: Desk) -> None:
     desk.move(Verb.CANCEL, "new")
 
     assert desk.states() == {"first": "ready", "old": "waiting", "b": "cancelled", "new": "cancelled"}
+
+
+def unique(label: str, key: str = "k", **options: Any) -> AnyNode:
+    """Describe a job of which there is one at a time."""
+    return leaf(label, marks=(f"unique/{key}",), unless=Unless(f"unique/{key}"), **options)
+
+
+def test_a_job_that_another_stands_for_is_not_retried(desk: Desk) -> None:
+    """There is one unfinished job with a unique mark; the other one may be retried when that has ended."""
+    desk.add(unique("first"))
+    desk.run("first", state=State.FAILED)
+    desk.add(unique("second"), unique("other", "k2"))
+
+    with pytest.raises(Taken, match=f"^job {desk.ids['second']} with the same unique key has not ended"):
+        desk.move(Verb.RETRY, "first")
+    refused = desk.states()
+    desk.check()
+    desk.work()
+
+    assert (refused["first"], desk.move(Verb.RETRY, "first"), desk.work()) == ("failed", 1, ["first"])
+
+
+def test_of_two_alike_one_is_retried(desk: Desk) -> None:
+    """Who retries all that failed gets the first of those that must not be there twice."""
+    for label in ("first", "second", "third"):
+        desk.add(unique(label))
+        desk.run(label, state=State.FAILED)
+
+    moved = desk.move(Verb.RETRY, "first", "second", "third")
+
+    assert (moved, desk.states()) == (1, {"first": "ready", "second": "failed", "third": "failed"})
+
+
+def test_a_tree_comes_back_without_what_another_job_stands_for(desk: Desk) -> None:
+    """The retry of a tree brings back the others, and it ends as before because of the one that is left."""
+    desk.add(tree("top", unique("first"), leaf("a")))
+    desk.work(fail=["first", "a"])
+    desk.add(unique("second").options(hold=True))
+
+    moved = desk.move(Verb.RETRY, "top")
+
+    assert (moved, desk.work()) == (1, ["a", "top"])
+    assert desk.states() == {"first": "failed", "a": "done", "top": "failed", "second": "held"}
+
+
+def test_a_parent_that_another_job_stands_for_is_cancelled_by_the_retry_of_its_child(desk: Desk) -> None:
+    """The child runs again; its parent does not come back beside the job that has its key."""
+    desk.add(unique("first"))
+    desk.claim()
+    desk.exchange(desk.grown("first", desk.batch(leaf("child"), into="first")))
+    desk.work(fail=["child"])
+    desk.add(unique("second").options(hold=True))
+
+    moved = desk.move(Verb.RETRY, "child")
+    desk.work()
+
+    assert (moved, desk.states()) == (1, {"first": "cancelled", "child": "done", "second": "held"})
+
+
+def test_a_need_is_added_beside_a_unique_job_that_does_not_satisfy_it(desk: Desk) -> None:
+    """What a need asks for is made whatever its own key says; then it goes without that key."""
+    desk.add(unique("first").options(hold=True))
+    desk.add(leaf("user"))
+    desk.claim()
+    need = desk.need("user", "needed", Unless("need/1"))
+    need.marks[desk.ids["needed"]] = ["need/1", "unique/k"]
+
+    reply = desk.exchange(desk.grown("user", need, "run"))
+    aliases = desk.add(unique("second"))
+
+    assert (reply.refused, aliases, desk.state("needed")) == ({}, {"second": "first"}, "ready")
+
+
+def test_two_unfinished_jobs_with_a_unique_mark_are_found(desk: Desk) -> None:
+    """A store that says so was damaged: the doctor names both."""
+    batch = desk.batch(leaf("first"), leaf("second"))
+    batch.marks = {desk.ids[label]: ["unique/k"] for label in ("first", "second")}
+    desk.store.add(batch)
+    wrong = find_violations(desk.store.snapshot())
+    desk.store.move(Which(), Verb.CANCEL)
+
+    first, second = desk.ids["first"], desk.ids["second"]
+    assert wrong == [f"job {second}: is ready, and so is {first}, which bears the same unique mark"]

@@ -11,6 +11,8 @@ from ramify.node import AnyNode, Node, Ref
 TASKS = ("m:x", "m:y")
 QUEUES = ("default", "a", "b")
 MARKS = ("red", "green")
+KEYS = (*MARKS, "unique/blue")
+"""What an earlier job may stand for: a unique mark is borne only where that was asked."""
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -66,7 +68,7 @@ class _Grower:
             others = [self.pick() for _ in range(draw(st.integers(1, 2)))]
             raw["after"] = tuple((other, draw(st.sampled_from(list(When)))) for other in others if other is not None)
         if "unless" in options and not (node.children or node.args or raw.get("after") or raw.get("previous")):
-            mark = draw(st.sampled_from(MARKS))
+            mark = draw(st.sampled_from(KEYS))
             raw |= {"unless": Unless(mark, draw(st.sampled_from([None, 10.0]))), "marks": (mark,)}
         return node.changed(**raw)
 

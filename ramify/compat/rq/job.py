@@ -11,7 +11,7 @@ from ramify.compat.connect import connect, find_own_modules
 from ramify.compat.rq.errors import InvalidJobOperationError, NoSuchJobError
 from ramify.context import Context, running
 from ramify.ended import say
-from ramify.errors import AlreadyReleased, NotFound
+from ramify.errors import AlreadyReleased, NotFound, Taken
 from ramify.ids import made_at
 from ramify.model import UNDONE, JobId, Kind, Row, State, Verb, Which
 from ramify.stores.move import move
@@ -209,7 +209,10 @@ class Job:
         """Try a job again that failed or was cancelled. Raise `InvalidJobOperationError` if it did neither."""
         if self.native.state not in UNDONE:
             raise InvalidJobOperationError(f"job {self.id} is {self.get_status()}; only one that failed is requeued")
-        self.native.retry()
+        try:
+            self.native.retry()
+        except Taken as error:
+            raise InvalidJobOperationError(str(error)) from None
         return self
 
     def cancel(self) -> None:

@@ -1,6 +1,5 @@
 """`Worker`: rq's way of running jobs, and `suspend` and `resume`, which concern all workers."""
 
-import time
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -87,7 +86,8 @@ class SimpleWorker(Worker):
 
 def suspend(connection: object = None, ttl: float | None = None) -> None:
     """Let no job start, for `ttl` seconds or until `resume`; what runs is finished."""
-    connect(connection).store.limit(EVERYTHING, Rule(0, None if ttl is None else time.time() + ttl))
+    store = connect(connection).store
+    store.limit(EVERYTHING, Rule(0, None if ttl is None else store.info().now + ttl))
 
 
 def resume(connection: object = None) -> None:
@@ -97,4 +97,5 @@ def resume(connection: object = None) -> None:
 
 def is_suspended(connection: object = None) -> bool:
     """Tell whether no job may start."""
-    return EVERYTHING in unexpired(connect(connection).store.info().limits, time.time())
+    info = connect(connection).store.info()
+    return EVERYTHING in unexpired(info.limits, info.now)

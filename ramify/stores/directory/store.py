@@ -273,13 +273,14 @@ class Directory(Sqlite):
         with self._lock, self._reading():
             known = super().info()
             lost = self._sessions.silent(self._replica.alive())
+            now = max(self._now(), self._journal.time)
         facts = {
             "store": "directory",
             "directory": str(self.path),
             "durability": self.durability,
             "journal": f"{self._journal.number:,} records",
         }
-        return msgspec.structs.replace(known, facts=facts, lost=lost)
+        return msgspec.structs.replace(known, facts=facts, lost=lost, now=now)
 
     def strays(self) -> list[str]:
         """Return what lies in the queue and is not ours: it is passed over, and may be removed."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from ramify.declared import Declaration
 from ramify.model import (
+    ENDED,
+    UNIQUE,
     Edge,
     Info,
     JobId,
@@ -24,6 +26,7 @@ from ramify.model import (
 from ramify.stores.engine import Engine
 from ramify.stores.memory.tables import MemoryTables
 from ramify.stores.protocol import SLICE
+from ramify.stores.rivals import find_rivals
 from ramify.stores.tables import Tables
 from ramify.stores.wake import Bell
 
@@ -87,7 +90,9 @@ class Memory(Engine):
             tables = self._tables
             sessions = [session for session, _ in tables.sessions.values()]
             lost = [known.id for known, lease in tables.sessions.values() if lease < tables.now()]
-            return Info(sessions, tables.limits(), tables.clocks(), len(tables.work), {"store": "memory"}, lost)
+            return Info(
+                sessions, tables.limits(), tables.clocks(), len(tables.work), {"store": "memory"}, lost, tables.now()
+            )
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
         with self._lock:
@@ -103,6 +108,12 @@ class Memory(Engine):
                 sessions=[session for session, _ in tables.sessions.values()] + list(tables.dead.values()),
                 limits=tables.limits(),
                 results={id: copy(result) for id, result in sorted(tables.results.items())},
+                rivals=find_rivals(
+                    (mark, id)
+                    for mark in tables.marks
+                    for id in tables.marks[mark]
+                    if mark.startswith(UNIQUE) and tables.by_id[id].state not in ENDED
+                ),
             )
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:

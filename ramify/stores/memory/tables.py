@@ -16,6 +16,7 @@ from ramify.graph.fit import Candidate
 from ramify.model import (
     ENDED,
     UNDONE,
+    UNIQUE,
     Batch,
     Claim,
     Edge,
@@ -135,9 +136,13 @@ class MemoryTables:
 
     def is_over(self, tree: JobId) -> bool:
         members = [row for row in self.by_id.values() if row.tree == tree]
-        return all(row.state in ENDED for row in members) and not any(
-            self.by_id[after].tree != tree for row in members for after, _ in self.out.get(row.id, ())
-        )
+        outside = [
+            (row.id, self.by_id[after].state)
+            for row in members
+            for after, _ in self.out.get(row.id, ())
+            if self.by_id[after].tree != tree
+        ]
+        return all(row.state in ENDED for row in members) and all(each == (tree, State.DONE) for each in outside)
 
     # Edges
 
@@ -334,6 +339,16 @@ class MemoryTables:
         since = math.inf if unless.within is None else self.now() - unless.within
         done = [(row.ended, row.id) for row in rows if row.state is State.DONE and row.ended and row.ended >= since]
         return max(done)[1] if done else min((row.id for row in rows if row.state not in ENDED), default=None)
+
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        found: dict[JobId, list[str]] = {}
+        for mark in sorted(mark for mark in self.marks if mark.startswith(UNIQUE)):
+            for id in self.marks[mark].intersection(ids):
+                found.setdefault(id, []).append(mark)
+        return found
+
+    def find_holder(self, key: str) -> JobId | None:
+        return self.find_marked(Unless(key))
 
     def find_request(self, request: str) -> JobId | None:
         return self.requests.get(request)

@@ -33,6 +33,10 @@ SETTINGS: Final = {
     # Who stands still in the middle of a step holds up the others.
     "idle_in_transaction_session_timeout": "20s",
 }
+REFUSED: Final = frozenset({"22", "23", "54"})
+"""Classes of SQLSTATE that speak of the data, which is refused however often it comes: of a wrong type, against
+a constraint, beyond a limit of the server. The last are operational errors for the driver, like a broken connection.
+"""
 _KEPT_ALIVE: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -196,7 +200,10 @@ def mask(address: str) -> str:
 
 
 def raise_translated(error: BaseException, address: str) -> NoReturn:
-    """Raise what a caller can act on for an error of the driver, or the error itself if it is a mistake of ours."""
+    """Raise what a caller can act on for an error of the driver, or the error itself if it is a mistake of ours.
+
+    `BadValue` will be refused again, and `StoreDown` may not be.
+    """
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, RamifyError | PoolClosed):
         raise error
@@ -210,7 +217,7 @@ def raise_translated(error: BaseException, address: str) -> NoReturn:
         raise BadStore(f"{address}: {text}; call deploy() with a role that may create it") from error
     if "unsupported startup parameter" in text:
         raise BadStore(f"{address}: {text}; behind a pooler, end the address with ?pooler=transaction") from error
-    if isinstance(error, psycopg.DataError):
+    if isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in REFUSED:
         raise BadValue(f"{address} cannot store this: {text}") from error
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError | errors.ReadOnlySqlTransaction):
         raise StoreDown(f"{address}: {text}") from error

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors
 
 from ramify.declared import Declaration
-from ramify.errors import StoreDown
+from ramify.errors import BadValue, StoreDown
 from ramify.graph.arrive import stored_befores
 from ramify.model import (
     Batch,
@@ -59,10 +59,12 @@ from ramify.stores.postgres.transaction import Alone, Hold, Statements, Transact
 from ramify.stores.postgres.wake import Listener, channel
 from ramify.stores.postgres.within import Within
 from ramify.stores.protocol import SLICE
+from ramify.stores.rivals import find_rivals
 from ramify.stores.tables import Tables
 
 TRIES: Final = 25
 """How often a step that others were in the way of begins anew before the store counts as down."""
+_OF_IDS: Final = ("job_pkey", "payload_pkey")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -184,8 +186,9 @@ class Postgres(Engine):
             self._lanes.id(lane)  # a new one is stored before the step, which would need a second connection for it
         try:
             return self._insist(hold, super().add, batch)
-        except errors.UniqueViolation as error:
-            if error.diag.constraint_name not in ("job_pkey", "payload_pkey"):
+        except BadValue as error:
+            cause = error.__cause__
+            if not isinstance(cause, errors.UniqueViolation) or cause.diag.constraint_name not in _OF_IDS:
                 raise
             return {}  # ids are made once, so this very batch was stored by a call whose reply was lost
 
@@ -312,7 +315,7 @@ class Postgres(Engine):
                 "postgres": connection.info.parameter_status("server_version") or "",
             }
             clocks: dict[str, float] = dict(connection.execute(self._sql["task.clocks"], ()).fetchall())
-            return Info([session for session, _ in known], limits, clocks, length, facts, lost)
+            return Info([session for session, _ in known], limits, clocks, length, facts, lost, float(now))
 
         return self._look(read, whole=True)
 
@@ -334,6 +337,7 @@ class Postgres(Engine):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in ask("session.all")],
                 limits={name: Rule(*rule) for name, *rule in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
+                rivals=find_rivals(ask("names.all")),
             )
 
         return self._look(read, whole=True)

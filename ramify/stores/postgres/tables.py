@@ -42,6 +42,7 @@ from ramify.stores.postgres.statements import quote
 from ramify.stores.postgres.time import ServerTime
 from ramify.stores.postgres.transaction import Hold, Statements
 from ramify.stores.protocol import LEASE, LOG, SLICE
+from ramify.stores.rivals import group_keys
 from ramify.stores.tables import Place
 
 LOWEST: Final = -(1 << 62)
@@ -406,6 +407,12 @@ class PostgresTables:
             return None
         found: JobId | None = self._one("names.done since", [unless.mark, self.now() - unless.within])
         return found
+
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        return group_keys(self._ask("names.keys", [literals.names(ids)]))
+
+    def find_holder(self, key: str) -> JobId | None:
+        return self.find_marked(Unless(key))
 
     def find_request(self, request: str) -> JobId | None:
         self._ask("step.lock", [key(self._schema, f"request {request}")])

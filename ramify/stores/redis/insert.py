@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from ramify.graph.arrive import Arrival
-from ramify.model import Batch, Edge, JobId, Lane, Payload, Row, State
+from ramify.model import UNIQUE, Batch, Edge, JobId, Lane, Payload, Row, State
 from ramify.stores.redis import records
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.records import (
@@ -21,10 +21,16 @@ from ramify.stores.redis.records import (
 )
 from ramify.stores.redis.transaction import Writes
 
+KEY: Final = "u"
+
 
 def digest(name: str) -> str:
-    """Return what stands for a mark or a request in keys: it is of any length and may hold any character."""
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    """Return what stands for a mark or a request in keys: it is of any length and may hold any character.
+
+    That of a unique mark begins with a letter that others never begin with.
+    """
+    kind = KEY if name.startswith(UNIQUE) else ""
+    return kind + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def insert(writes: Writes, batch: Batch, arrival: Arrival, number_of: Callable[[Lane], int]) -> dict[JobId, list[int]]:

@@ -19,7 +19,7 @@ from ramify.model import (
 )
 from ramify.stores.protocol import LEASE
 from ramify.stores.redis.edges import ALL, PAGE, Edges
-from ramify.stores.redis.insert import digest
+from ramify.stores.redis.insert import KEY, digest
 from ramify.stores.redis.records import (
     encode,
     limit_text,
@@ -89,10 +89,20 @@ class Lists(Edges):
     # Names
 
     def find_marked(self, unless: Unless) -> JobId | None:
-        mark = digest(unless.mark)
+        return self._find_marked(digest(unless.mark), unless.within)
+
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        found = {id: self.transaction.group("name", id, None, ALL) for id in ids}
+        marks = {id: [name.partition(" ")[2] for name in names] for id, names in found.items()}
+        return {id: keys for id in ids if (keys := [each[1:] for each in marks[id] if each.startswith(f"m{KEY}")])}
+
+    def find_holder(self, key: str) -> JobId | None:
+        return self._find_marked(key, None)
+
+    def _find_marked(self, mark: str, within: float | None) -> JobId | None:
         ids = [member[len(mark) + 1 :] for member in self.transaction.group("mark", mark, None, ALL)]
         self._load(ids)
-        since = inf if unless.within is None else self._now - unless.within
+        since = inf if within is None else self._now - within
         ended = [(self._get(id).ended or -inf, id) for id in ids if self._get(id).state is State.DONE]
         done = [(moment, id) for moment, id in ended if moment >= since]
         if done:

@@ -14,6 +14,7 @@ from ramify.declared import Declaration
 from ramify.errors import Changed
 from ramify.graph.arrive import arrive, stored_befores
 from ramify.model import (
+    ENDED,
     Batch,
     Edge,
     Exchange,
@@ -35,7 +36,7 @@ from ramify.model import (
 )
 from ramify.stores.protocol import SLICE
 from ramify.stores.redis.examine import COUNTED, SORTED, Places, compare, find_places, put_right
-from ramify.stores.redis.insert import alone, slices
+from ramify.stores.redis.insert import KEY, alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
 from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result
@@ -45,6 +46,7 @@ from ramify.stores.redis.steps import Steps, flat, in_slices
 from ramify.stores.redis.tables import RedisTables
 from ramify.stores.redis.transaction import Transaction, Writes
 from ramify.stores.redis.wake import Ears
+from ramify.stores.rivals import find_rivals
 
 T = TypeVar("T")
 
@@ -187,7 +189,11 @@ class Redis(Steps):
             leases, length = ask([["ZRANGE", "lease", 0, -1, "WITHSCORES"], ["ZCARD", "order"]])
             known = {id: msgspec.json.decode(about, type=Session) for id, about in pairs(sessions)}
             alive = {id: float(lease) for id, lease in sorted(pairs(leases)) if id in known}
-            now = self._clock() if self._clock else float(self._view.call("TIME")[0])
+            if self._clock:
+                now = self._clock()
+            else:
+                seconds, micros = self._view.call("TIME")
+                now = float(seconds) + float(micros) / 1e6
             cut = self._lifelines.is_cut
             lost = [known[id].id for id in alive if alive[id] < now or cut(known[id].id, known[id].pid)]
             facts = {"store": "redis", "server": self._link.shown, "prefix": self._address.prefix}
@@ -203,6 +209,7 @@ class Redis(Steps):
                 length,
                 facts,
                 lost,
+                now,
             )
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
@@ -236,8 +243,12 @@ class Redis(Steps):
         results = {id.decode(): read_result(id.decode(), left) for id, left in self._scan("result", pulse)}
         [order] = ask([["ZRANGE", "order", 0, -1]])
         work = [opened.find_work(*_work_key(member.decode())) for member in order]
+        rows = select_rows(opened.transaction, self._lanes, Which(), Page(size=-1))
+        unfinished = {row.id for row in rows if row.state not in ENDED}
+        [marks] = ask([["ZRANGEBYLEX", "mark", f"[{KEY}", f"[{KEY}~"]])
+        borne = (member.decode().split(" ") for member in marks)
         return Snapshot(
-            rows=select_rows(opened.transaction, self._lanes, Which(), Page(size=-1)),
+            rows=rows,
             edges=sorted(
                 (read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)),
                 key=lambda edge: edge_key(edge.after, edge.place),
@@ -246,6 +257,7 @@ class Redis(Steps):
             sessions=[msgspec.json.decode(about, type=Session) for _, about in sorted(self._scan("session", pulse))],
             limits=opened.limits(),
             results=dict(sorted(results.items())),
+            rivals=find_rivals((mark, id) for mark, id in borne if id in unfinished),
         )
 
     def reindex(self) -> int:

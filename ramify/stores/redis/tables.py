@@ -145,7 +145,15 @@ class RedisTables(Lists):
         root = self._find(tree)
         if root is None or root.state not in ENDED:
             return False
-        return not any(self.transaction.counted_in("tally", f"{what} {tree}") for what in ("open", "out"))
+        if self.transaction.counted_in("tally", f"open {tree}"):
+            return False
+        out = self.transaction.counted_in("tally", f"out {tree}")
+        if not out:
+            return True
+        afters = [edge.after for edge in self.edges_out(tree, None, ALL)]
+        self._load(afters)
+        outside = [row for row in map(self._get, afters) if row.tree != tree]
+        return len(outside) == out and all(row.state is State.DONE for row in outside)
 
     def forgive(self, job: JobId) -> None:
         for edge in self.edges_into(job, None, ALL):

@@ -14,6 +14,7 @@ from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines
 from ramify.stores.protocol import SLICE
+from ramify.stores.rivals import find_rivals
 from ramify.stores.sqlite.examine import examine
 from ramify.stores.sqlite.file import File
 from ramify.stores.sqlite.select import count_rows
@@ -119,7 +120,7 @@ class Sqlite(Engine):
             }
             lost = [session.id for session, gone in sessions if gone]
             known = [session for session, _ in sessions]
-            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost)
+            return Info(known, self._tables.limits(), self._tables.clocks(), length, facts, lost, self._tables.now())
 
     def tasks(self, names: Sequence[str] | None = None) -> list[Declaration]:
         with self._file.reading():
@@ -138,6 +139,7 @@ class Sqlite(Engine):
                 sessions=[msgspec.json.decode(about, type=Session) for _, about, *_ in sessions],
                 limits=self._tables.limits(),
                 results={values[0]: columns.read_result(values) for values in results},
+                rivals=find_rivals(connection.execute(SQL["names.all"])),
             )
 
     def examine(self) -> Findings:

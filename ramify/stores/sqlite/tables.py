@@ -34,6 +34,7 @@ from ramify.model import (
 from ramify.stores import relational as columns
 from ramify.stores.lifelines import Lifelines, boot_id
 from ramify.stores.protocol import LEASE, LOG
+from ramify.stores.rivals import group_keys
 from ramify.stores.sqlite.select import select_rows
 from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.wake import WATCHER, WORKER
@@ -320,6 +321,12 @@ class SqliteTables:
         if unless.within is not None:
             found = self._one("names.done since", unless.mark, self.now() - unless.within)
         return found or self._one("names.unfinished", unless.mark)
+
+    def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        return group_keys(self._ask("names.keys", _ids(ids)))
+
+    def find_holder(self, key: str) -> JobId | None:
+        return self.find_marked(Unless(key))
 
     def find_request(self, request: str) -> JobId | None:
         found: JobId | None = self._one("names.request", request)

@@ -8,6 +8,13 @@ WHERE m.mark = %s AND j.state IN ('held', 'waiting', 'ready', 'running') ORDER B
 SELECT j.id FROM ramify.mark m JOIN ramify.job j ON j.id = ANY(ARRAY[m.job])
 WHERE m.mark = %s AND j.state = 'done' AND j.ended >= %s ORDER BY j.ended DESC, j.id DESC LIMIT 1 FOR SHARE OF j
 
+--: keys
+SELECT mark, job FROM ramify.mark WHERE job = ANY(%s::text[]) AND starts_with(mark, 'unique/') ORDER BY job, mark
+
+--: all
+SELECT m.mark, m.job FROM ramify.mark m JOIN ramify.job j ON j.id = m.job
+WHERE starts_with(m.mark, 'unique/') AND j.state IN ('held', 'waiting', 'ready', 'running')
+
 --: request
 SELECT job FROM ramify.request WHERE request = %s
 

@@ -35,8 +35,8 @@ SELECT NOT EXISTS (SELECT 1 FROM ramify.job WHERE tree = %(tree)s AND parent IS 
     AND NOT EXISTS (SELECT 1
         FROM (SELECT id FROM ramify.job WHERE tree = %(tree)s AND parent IS NOT NULL UNION ALL SELECT %(tree)s) AS p
         CROSS JOIN LATERAL (SELECT e.after FROM ramify.edge e WHERE e.before = p.id OFFSET 0) AS e
-        CROSS JOIN LATERAL (SELECT s.tree FROM ramify.job s WHERE s.id = e.after OFFSET 0) AS s
-        WHERE s.tree <> %(tree)s)
+        CROSS JOIN LATERAL (SELECT s.tree, s.state FROM ramify.job s WHERE s.id = e.after OFFSET 0) AS s
+        WHERE s.tree <> %(tree)s AND NOT (p.id = %(tree)s AND s.state = 'done'))
 
 --: forget edges into
 DELETE FROM ramify.edge WHERE after = ANY(%s::text[])

@@ -8,6 +8,13 @@ WHERE m.mark = ? AND j.state IN ('held', 'waiting', 'ready', 'running')
 SELECT j.id FROM mark m CROSS JOIN job j ON j.id = m.job
 WHERE m.mark = ? AND j.state = 'done' AND j.ended >= ? ORDER BY j.ended DESC, j.id DESC LIMIT 1
 
+--: keys
+SELECT mark, job FROM mark WHERE job IN (SELECT value FROM json_each(?)) AND mark GLOB 'unique/*' ORDER BY job, mark
+
+--: all
+SELECT m.mark, m.job FROM mark m CROSS JOIN job j ON j.id = m.job
+WHERE m.mark GLOB 'unique/*' AND j.state IN ('held', 'waiting', 'ready', 'running')
+
 --: request
 SELECT job FROM request WHERE request = ?
 
