@@ -36,7 +36,9 @@ class Bells:
         self._changed = 0.0
 
     def ring(self, kind: str) -> None:
-        """Wake all sleepers of this kind."""
+        """Wake all sleepers of this kind; where there are no such sockets, they look now and then."""
+        if not system.HAS_UNIX_SOCKETS:
+            return
         with self._lock:
             try:
                 changed = os.stat(self._folder).st_mtime
