@@ -21,9 +21,8 @@ from ramify.errors import AlreadyReleased, Taken
 from ramify.model import ENDED, UNDONE, JobId, Page, Row, State, Verb, Which
 from ramify.picture.words import many, name_of, plain
 from ramify.stores.protocol import SLICE
-from ramify.stores.read import name_row, read_row, read_rows
+from ramify.stores.read import UNFINISHED, name_row, read_row, read_rows
 
-UNENDED: Final = frozenset(State) - ENDED
 HELD: Final = frozenset({State.HELD})
 
 
@@ -39,7 +38,9 @@ class _Answer(Struct):
 def cancel(
     jobs: Annotated[
         list[str],
-        typer.Argument(metavar="ID…", help="Jobs; what is under them goes with them.", autocompletion=ids_of(UNENDED)),
+        typer.Argument(
+            metavar="ID…", help="Jobs; what is under them goes with them.", autocompletion=ids_of(UNFINISHED)
+        ),
     ],
     json: Json = False,
     url: Url = None,

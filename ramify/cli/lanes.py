@@ -8,13 +8,12 @@ from msgspec import Struct
 
 from ramify.app import Ramify
 from ramify.graph.fit import in_force, scopes, unexpired
-from ramify.model import ENDED, Rule, State, Which
 from ramify.model import Lane as Own
+from ramify.model import Rule, Which
+from ramify.stores.read import UNFINISHED
 
 LONGEST: Final = 12
 """So many lanes are drawn, those with the most jobs; programs get all."""
-
-UNENDED: Final = frozenset(State) - ENDED
 
 
 class Lane(Struct):
@@ -31,9 +30,9 @@ def read_lanes(app: Ramify, queues: Mapping[str, Mapping[str, int]], limits: Map
     lanes: dict[tuple[str, str], Lane] = {}
     most = in_force(unexpired(limits, time.time()))
     for queue, states in queues.items():
-        if not any(states.get(state) for state in UNENDED):
+        if not any(states.get(state) for state in UNFINISHED):
             continue
-        which = Which(queues=frozenset({queue}), states=UNENDED)
+        which = Which(queues=frozenset({queue}), states=UNFINISHED)
         for key, n in app.store.counts(which, "task state").items():
             task, _, state = key.rpartition(" ")
             if (queue, task) not in lanes:

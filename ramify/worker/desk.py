@@ -18,7 +18,6 @@ from ramify.ended import say
 from ramify.errors import BadValue, Lost, StoreDown
 from ramify.ids import make_session_id
 from ramify.model import (
-    ENDED,
     Again,
     Back,
     Beat,
@@ -47,6 +46,7 @@ from ramify.model import (
 from ramify.stores.gather import gather
 from ramify.stores.move import move
 from ramify.stores.protocol import LOG, SLICE, Store
+from ramify.stores.read import UNFINISHED
 from ramify.system import clock
 from ramify.tasks import Tasks
 from ramify.worker.arrange import Arranger, find_late
@@ -59,7 +59,6 @@ FENCE: Final = 25.0
 """Seconds without a word from the store after which our jobs may be somebody else's."""
 
 _log = logging.getLogger("ramify.worker")
-_UNFINISHED: Final = frozenset(State) - ENDED
 _NOTHING: Final = Want(n=0, ends=0)
 
 
@@ -438,7 +437,7 @@ class Desk:
             self.add(outcome)
 
     def _end_overdue(self, tree: JobId) -> None:
-        rows = self.store.jobs(Which(tree=tree, states=_UNFINISHED), Page(size=11))
+        rows = self.store.jobs(Which(tree=tree, states=UNFINISHED), Page(size=11))
         names = ", ".join(f"{row.label or row.lane.task or 'group'} {row.id} ({row.state.value})" for row in rows[:10])
         more = " and more" if len(rows) > 10 else ""
         failure = Failure("limit", f"the time limit of the tree passed; unfinished: {names}{more}")
