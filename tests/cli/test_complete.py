@@ -66,6 +66,7 @@ def test_bash_completes_when_tab_is_pressed(app: Ramify) -> None:
         ["--norc", "--noprofile"],
         env=environment(PATH=PATH, TERM="dumb", PS1="$ "),
         encoding="utf-8",
+        codec_errors="replace",
         timeout=20,
         dimensions=(24, 200),
     )

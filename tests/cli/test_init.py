@@ -54,6 +54,7 @@ def test_three_commands_are_enough(empty: Path) -> None:
         ["--norc", "--noprofile"],
         env=environment(PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin", TERM="dumb", PS1="$ "),
         encoding="utf-8",
+        codec_errors="replace",
         timeout=20,
         dimensions=(24, 200),
     )

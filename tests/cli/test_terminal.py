@@ -17,7 +17,15 @@ def spawn(*arguments: str, columns: int = 80, **more: str) -> pexpect.spawn:
     kept = environment(TERM="xterm-256color", **more)
     kept.pop("COLUMNS", None)
     command = ["-m", "ramify.cli", *arguments]
-    return pexpect.spawn(sys.executable, command, env=kept, dimensions=(24, columns), encoding="utf-8", timeout=20)
+    return pexpect.spawn(
+        sys.executable,
+        command,
+        env=kept,
+        dimensions=(24, columns),
+        encoding="utf-8",
+        codec_errors="replace",
+        timeout=20,
+    )
 
 
 def test_the_tree_is_shown_while_it_runs(place: Path) -> None:

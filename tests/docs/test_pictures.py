@@ -66,6 +66,7 @@ def draw_command(folder: Path, *arguments: str) -> list[Text]:
         env=kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "PAGER": "cat"},
         dimensions=(HEIGHT, 200),  # wide, as the path of a test may be long
         encoding="utf-8",
+        codec_errors="replace",
         timeout=20,
     )
     terminal.expect(pexpect.EOF)

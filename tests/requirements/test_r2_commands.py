@@ -71,7 +71,15 @@ def terminal(line: str, **more: str) -> pexpect.spawn:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAMIFY_", "COLUMNS"))}
     environment = kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "NO_COLOR": "1", "PAGER": "cat"} | more
     words = ["-m", "ramify.cli", *shlex.split(line)]
-    return pexpect.spawn(sys.executable, words, env=environment, dimensions=(40, 120), encoding="utf-8", timeout=30)
+    return pexpect.spawn(
+        sys.executable,
+        words,
+        env=environment,
+        dimensions=(40, 120),
+        encoding="utf-8",
+        codec_errors="replace",
+        timeout=30,
+    )
 
 
 def type_in(line: str, status: int = 0) -> str:
