@@ -3,6 +3,7 @@
 It plans what is enqueued and hands out handles; how jobs run is `worker/`, what they mean is `graph/`.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import ModuleType, TracebackType
@@ -116,7 +117,7 @@ class Ramify:
         root = batch.rows[-1].id
         store = self.store if tx is None else within(self.store, tx)
         aliases = store.add(batch)
-        handle: Job[Any] = Job(self.store, aliases.get(root, root), node)
+        handle: Job[Any] = Job(self.store, aliases.get(root, root), node, stored=time.monotonic())
         if made and root not in aliases:
             self._prepare(handle, made, batch, aliases, waits)
         return handle

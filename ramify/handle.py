@@ -3,6 +3,7 @@
 What a job ended with is put into words in `ended.py`, results are brought back to their types in `restore.py`.
 """
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
@@ -23,7 +24,7 @@ from ramify.stores.gather import gather, read_children
 from ramify.stores.move import move
 from ramify.stores.progress import read_progress
 from ramify.stores.protocol import Store
-from ramify.stores.read import name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for
+from ramify.stores.read import MOMENT, name_row, read_edges, read_into, read_log, read_row, read_rows, wait_for_end
 
 DEPTH: Final = 6
 """So many levels of a tree are drawn."""
@@ -34,13 +35,18 @@ T_co = TypeVar("T_co", covariant=True)
 class Job(Ref[T_co], Generic[T_co]):
     """A job in a store. As an argument or in `after` of a node it stands for its result and its end."""
 
-    __slots__ = ("_execute", "_node", "_store")
+    __slots__ = ("_execute", "_node", "_store", "_stored")
 
     def __init__(
-        self, store: Store, id: JobId, node: AnyNode | None = None, execute: Callable[[], None] | None = None
+        self,
+        store: Store,
+        id: JobId,
+        node: AnyNode | None = None,
+        execute: Callable[[], None] | None = None,
+        stored: float = 0.0,
     ) -> None:
         super().__init__(id)
-        self._store, self._node, self._execute = store, node, execute
+        self._store, self._node, self._execute, self._stored = store, node, execute, stored
 
     @property
     def state(self) -> State:
@@ -89,10 +95,11 @@ class Job(Ref[T_co], Generic[T_co]):
         a job that this one waits for.
         """
         self._refuse_deadlock()
-        [row] = wait_for(self._store, [self.id], timeout)
+        row, left = wait_for_end(self._store, self.id, timeout, time.monotonic() - self._stored < MOMENT)
         if row.state is not State.DONE:
             raise error_of(self._store, row)
-        value: T_co = restore_result(gather(self._store, [self.id])[self.id], self._node, row.lane.task)
+        stored = left.value or gather(self._store, [self.id])[self.id]
+        value: T_co = restore_result(stored, self._node, row.lane.task)
         return value
 
     def __await__(self) -> Generator[Any, None, T_co]:

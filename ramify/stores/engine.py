@@ -22,6 +22,8 @@ from ramify.model import (
     Outcome,
     Page,
     Progress,
+    Result,
+    Row,
     Rule,
     Session,
     SessionId,
@@ -29,7 +31,8 @@ from ramify.model import (
     Want,
     Which,
 )
-from ramify.stores.protocol import SLICE
+from ramify.stores.protocol import SLICE, Store
+from ramify.stores.read import read_end
 from ramify.stores.step import Step
 from ramify.stores.tables import Tables
 
@@ -149,6 +152,9 @@ class Engine(ABC):
             more = tables.first_work() is not None
             tables.wake(ready=True, ended=True)
         return more
+
+    def ended(self: Store, id: JobId) -> tuple[Row, Result] | None:
+        return read_end(self, id)
 
     def examine(self) -> Findings:
         return Findings()  # a snapshot shows all that can go wrong, unless a subclass knows better

@@ -138,6 +138,10 @@ class Store(Protocol):
         """Return what these jobs left, by id; stop before the values exceed `room` bytes, but not before one."""
         ...
 
+    def ended(self, id: JobId) -> tuple[Row, Result] | None:
+        """Return a job that has ended and what it left, None while it has not. Raise `NotFound` if it is not stored."""
+        ...
+
     def append(self, session: SessionId, lines: Sequence[Line]) -> None:
         """Add lines to the logs of jobs that run in this session; what others say is dropped.
 

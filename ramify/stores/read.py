@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -17,6 +17,8 @@ NAMED: Final = 5
 """How many unfinished jobs a message names."""
 SHORTEST, LONGEST = 0.02, 1.0
 """Seconds between two looks for ends, where no hint comes."""
+MOMENT: Final = 0.001
+"""Seconds in which a job that was just stored has hardly ended."""
 
 
 def read_row(store: Store, id: JobId) -> Row:
@@ -38,6 +40,12 @@ def each_row(store: Store, which: Which, newest: bool = False) -> Iterator[Row]:
     while page := store.jobs(which, Page(after=after, newest=newest)):
         yield from page
         after = page[-1].id
+
+
+def read_end(store: Store, id: JobId) -> tuple[Row, Result] | None:
+    """Return a job that has ended and what it left, None while it has not. Raise `NotFound` if it is not stored."""
+    row = read_row(store, id)
+    return (row, next(iter(store.results([id])), Result(id))) if row.state in ENDED else None
 
 
 def read_edges(store: Store, ids: Sequence[JobId], *, out: bool = False, bad: bool = False) -> Iterator[Edge]:
@@ -80,10 +88,8 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
 
     The store's hints are backed up by a poll that gets slower to one second. Raise `NotFound` for an unknown job.
     """
-    check_timeout(timeout)
-    end = None if timeout is None else time.monotonic() + timeout
+    patience = _Patience(store, timeout)
     left = list(dict.fromkeys(ids))
-    pause = SHORTEST
     while left:
         rows = read_rows(store, left)
         missing = next((id for id in left if id not in rows), None)
@@ -93,15 +99,47 @@ def wait_for(store: Store, ids: Iterable[JobId], timeout: float | None) -> Itera
         left = [id for id in left if rows[id].state not in ENDED]
         yield from ended
         if ended:
-            pause = SHORTEST
-            continue
-        remaining = pause if end is None else min(pause, end - time.monotonic())
+            patience.begin_again()
+        else:
+            patience.wait(rows.values)
+
+
+def wait_for_end(store: Store, id: JobId, timeout: float | None, new: bool = False) -> tuple[Row, Result]:
+    """Return a job, once it has ended, and what it left; raise as `wait_for` does.
+
+    One that was stored just now (`new`) has hardly ended, so the first look waits for a hint, or for a moment.
+    """
+    patience = _Patience(store, timeout)
+    if new:
+        store.wait(None, MOMENT if timeout is None else max(0.0, min(MOMENT, timeout)))
+    while (found := store.ended(id)) is None:
+        patience.wait(lambda: [read_row(store, id)])
+    return found
+
+
+class _Patience:
+    """How long somebody waits for ends who began now."""
+
+    def __init__(self, store: Store, timeout: float | None) -> None:
+        check_timeout(timeout)
+        self._store, self._timeout = store, timeout
+        self._end = math.inf if timeout is None else time.monotonic() + timeout
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Look often again, as something has ended."""
+        self._pause = SHORTEST
+
+    def wait(self, unfinished: Callable[[], Iterable[Row]]) -> None:
+        """Sleep until a hint, or for a pause that is longer each time. Raise `TimeoutError` if the time has passed."""
+        remaining = min(self._pause, self._end - time.monotonic())
         if remaining <= 0:
-            raise TimeoutError(f"after {timeout:g} s these have not ended: {name_unfinished(store, rows.values())}")
-        if pause >= LONGEST and end is None:
-            refuse_lonely(store)
-        store.wait(None, remaining)
-        pause = min(LONGEST, pause * 1.5)
+            names = name_unfinished(self._store, unfinished())
+            raise TimeoutError(f"after {self._timeout:g} s these have not ended: {names}")
+        if self._pause >= LONGEST and self._end == math.inf:
+            refuse_lonely(self._store)
+        self._store.wait(None, remaining)
+        self._pause = min(LONGEST, self._pause * 1.5)
 
 
 def check_timeout(timeout: float | None) -> None:

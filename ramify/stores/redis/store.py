@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ramify.declared import Declaration
-from ramify.errors import Changed
+from ramify.errors import Changed, NotFound
 from ramify.graph.arrive import arrive, stored_befores
 from ramify.model import (
     ENDED,
@@ -39,7 +39,7 @@ from ramify.stores.redis.examine import COUNTED, SORTED, Places, compare, find_p
 from ramify.stores.redis.insert import KEY, alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
-from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result
+from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result, read_row
 from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
 from ramify.stores.redis.server import pairs
 from ramify.stores.redis.steps import Steps, flat, in_slices
@@ -172,6 +172,14 @@ class Redis(Steps):
                         return found
                     found.append(result)
         return found
+
+    def ended(self, id: JobId) -> tuple[Row, Result] | None:
+        with self._reading():
+            row, left = self._look([["HGET", "job", id], ["HGET", "result", id]])
+            if row is None:
+                raise NotFound(f"job {id} is not stored (any more)")
+            found = read_row(id, row, self._lanes)
+        return (found, read_result(id, left)) if found.state in ENDED else None
 
     def log(self, job: JobId, after: int = 0, size: int = SLICE) -> list[Line]:
         with self._reading() as tables:
