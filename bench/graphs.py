@@ -11,26 +11,27 @@ from bench import measure, peers, tasks
 from ramify import Node, Ramify, group, job, series
 
 AnyNode = Node[Any]
+Task = Callable[..., Any]
 
 
-def dag(n: int) -> AnyNode:
+def dag(n: int, task: Task = tasks.noop) -> AnyNode:
     """Return 20 layers in which each job waits for three of the layer before."""
     rng = random.Random(1)
-    layers: list[list[AnyNode]] = [[job(tasks.noop, i) for i in range(n // 20)]]
+    layers: list[list[AnyNode]] = [[job(task, i) for i in range(n // 20)]]
     for _ in range(19):
         before = layers[-1]
-        layers.append([job(tasks.noop, i).options(after=rng.sample(before, 3)) for i in range(n // 20)])
+        layers.append([job(task, i).options(after=rng.sample(before, 3)) for i in range(n // 20)])
     return group(*[node for layer in layers for node in layer])
 
 
-def fan_in(n: int) -> AnyNode:
+def fan_in(n: int, task: Task = tasks.noop) -> AnyNode:
     """Return one job that takes the results of all others."""
-    return job(tasks.total, [job(tasks.noop, i) for i in range(n)])
+    return job(tasks.total if task is tasks.noop else task, [job(task, i) for i in range(n)])
 
 
-def chain(n: int) -> AnyNode:
+def chain(n: int, task: Task = tasks.noop) -> AnyNode:
     """Return jobs one after the other."""
-    return series(*[job(tasks.noop, i) for i in range(n)])
+    return series(*[job(task, i) for i in range(n)])
 
 
 def tree(depth: int) -> AnyNode:
