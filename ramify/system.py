@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -104,6 +105,19 @@ def watch(pid: int) -> int | None:
         with suppress(OSError, AttributeError):
             return os.pidfd_open(pid)
     return None
+
+
+def time_in_kernel(connection: socket.socket) -> None:
+    """Leave the timeout of a socket to the kernel, where that can be: what takes longer raises `BlockingIOError` then.
+
+    Python asks the kernel each time whether it would have to wait, before it sends or receives.
+    """
+    seconds = connection.gettimeout()
+    if sys.platform == "linux" and seconds and type(connection) is socket.socket:  # TLS has its own way
+        timeout = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
+        connection.setblocking(True)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
 
 
 def clock() -> float:

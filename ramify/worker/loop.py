@@ -229,7 +229,7 @@ class Worker:
             desk.cancels.clear()
         if self._stops:
             crew.give_back()
-        functions, coroutines = self._room()
+        functions, coroutines = self._room() if more or partial or self._awaiting else (0, 0)
         again = bool((more or partial) and functions) or bool(self._awaiting and coroutines)
         due_in = math.inf if desk.due_in is None else max(0.005, desk.due_in)
         pause = 0.0 if again else min(POLL * (0.5 + random.random()), due_in)

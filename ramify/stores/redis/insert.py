@@ -1,9 +1,10 @@
 """What adding a batch writes: words for a script that finds the indexes itself, or, in a step, every single write."""
 
-import builtins
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import astuple as as_tuple
 
 from ramify.graph.arrive import Arrival
 from ramify.model import UNIQUE, Batch, Edge, JobId, Lane, Payload, Row, State
@@ -109,19 +110,17 @@ def slices(batch: Batch, arrival: Arrival, number_of: Callable[[Lane], int], wri
             _mark(writes, id, marks)
     rows, payloads = arrival.rows, batch.payloads
     none = (0, 0)
-    lanes: dict[int, int] = {}
     for start in range(0, len(rows), SLICE):
         page = rows[start : start + SLICE]
         words: list[Word] = [len(page)]
+        last: tuple[Any, ...] = ()
         for row in page:
-            id, lane = row.id, row.lane
-            number = lanes.get(builtins.id(lane)) or lanes.setdefault(builtins.id(lane), number_of(lane))
-            payload = payloads.get(id)
-            words += (
-                id,
-                encode_record(row, number, *places.get(id, none)),
-                b"" if payload is None or payload is NO_PAYLOAD else encode_payload(payload),
-            )
+            id, payload = row.id, payloads.get(row.id)
+            about = (*as_tuple(row)[1:], *places.get(id, none))
+            record = b""  # as the one before, as most are: children of one group, calls of one function
+            if about != last:
+                last, record = about, encode_record(row, number_of(row.lane), *places.get(id, none))
+            words += (id, record, b"" if payload is None or payload is NO_PAYLOAD else encode_payload(payload))
             if row.hold is not None:
                 writes.add("held", f"{row.hold} {id}")
         yield words

@@ -25,6 +25,7 @@ from redis.exceptions import TimeoutError as TimedOut
 from ramify.errors import BadStore, RamifyError, StoreDown, StoreFull
 from ramify.stores.redis.address import TIMEOUT, Address
 from ramify.stores.redis.scripts import DIGESTS, SCRIPTS
+from ramify.system import time_in_kernel
 
 TEMPORARY: Final = re.compile(
     r"LOADING|READONLY|MASTERDOWN|MASTER is down|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|NOREPLICAS|loading|replica"
@@ -95,6 +96,7 @@ class Link:
         try:
             self._connection = self._address.connect(self._node)
             self._connection.connect()
+            time_in_kernel(self._connection._sock)
             self._reader = Reader(replyError=self._connection._parser.parse_error)
             self._greet()
         except (RedisError, OSError) as error:
@@ -155,7 +157,7 @@ class Link:
         packed = b"".join([pack_command(tuple(words)) for words in commands])  # type: ignore[arg-type]
         try:
             self._connection._sock.sendall(packed)
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise TimedOut(f"nothing was taken for {TIMEOUT:g} s") from error
 
     def _read(self) -> Any:
@@ -164,7 +166,7 @@ class Link:
         while (reply := reader.gets()) is False:
             try:
                 n = self._connection._sock.recv_into(buffer)
-            except TimeoutError as error:
+            except (TimeoutError, BlockingIOError) as error:
                 raise TimedOut(f"no answer within {TIMEOUT:g} s") from error
             if not n:
                 raise Disconnected("the server closed the connection")

@@ -174,7 +174,8 @@ class Redis(Steps):
         return found
 
     def ended(self, id: JobId) -> tuple[Row, Result] | None:
-        with self._reading():
+        with self._looking:
+            self._view.connect()
             row, left = self._look([["HGET", "job", id], ["HGET", "result", id]])
             if row is None:
                 raise NotFound(f"job {id} is not stored (any more)")

@@ -51,33 +51,37 @@ local function do_all(command, key, words)
   end
 end
 
--- Insert new rows and edges: the number of rows, and each as id, row and payload; then edges as place and edge. Where a
--- row stands in the indexes follows from it, but for what `insert.py` adds as commands. `records.py` tells what is where.
+-- Insert new rows and edges: the number of rows, and each as id, row (empty: that of the one before) and payload; then
+-- edges as place and edge. Where a row stands in the indexes follows from it, but for what `insert.py` adds as commands.
+-- `records.py` tells what is where.
 local function insert(words, i)
   local n = tonumber(words[i])
   local jobs, payloads, tree, states, lanes, ends, counts, open = {}, {}, {}, {[0] = {}, {}, {}}, {}, {}, {}, {}
+  local row, root, below, same, line, score, name
   for at = i + 1, i + 3 * n, 3 do
-    local id, row = words[at], words[at + 1]
-    local state, flags, _, bads, _, _, _, lane, priority, _, root = struct.unpack('<BBI4I4I4ddI4i8HBc0', row)
+    local id = words[at]
+    if words[at + 1] ~= '' then
+      row, line, score = words[at + 1], nil, '0'
+      local state, flags, _, bads, _, _, _, lane, priority, _, tree_id = struct.unpack('<BBI4I4I4ddI4i8HBc0', row)
+      root, below, same = tree_id, flags % 32 >= 16, states[state]
+      local shown = state == 0 and 'held' or state == 1 and 'waiting' or 'ready'
+      if state == 2 and (flags % 2 == 1 or bads > 0) then
+        shown, line = 'ends', ends
+      elseif state == 2 then
+        if not lanes[lane] then lanes[lane] = {} end
+        line, score = lanes[lane], -priority
+      end
+      name = lane .. ' ' .. shown
+    end
     jobs[#jobs + 1], jobs[#jobs + 2] = id, row
     if words[at + 2] ~= '' then payloads[#payloads + 1], payloads[#payloads + 2] = id, words[at + 2] end
-    local member, shown = root .. ' ' .. id, 'ready'
-    if flags % 32 >= 16 then
+    local member = root .. ' ' .. id
+    if below then
       tree[#tree + 1], tree[#tree + 2] = '0', member
       open[root] = (open[root] or 0) + 1
     end
-    local same = states[state]
     same[#same + 1], same[#same + 2] = '0', id
-    if state == 0 then shown = 'held' elseif state == 1 then shown = 'waiting'
-    elseif flags % 2 == 1 or bads > 0 then
-      shown = 'ends'
-      ends[#ends + 1], ends[#ends + 2] = '0', member
-    else
-      if not lanes[lane] then lanes[lane] = {} end
-      local line = lanes[lane]
-      line[#line + 1], line[#line + 2] = -priority, member
-    end
-    local name = lane .. ' ' .. shown
+    if line then line[#line + 1], line[#line + 2] = score, member end
     counts[name] = (counts[name] or 0) + 1
   end
   do_all('HSET', 'job', jobs)
