@@ -9,11 +9,12 @@ from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, R
 
 from ramify.errors import Lost, RamifyError, StoreDown, StoreFull
 from ramify.graph.check import find_violations
-from ramify.model import Batch, Ended, Failure, Page, Rule, State, Verb, Want, Which
+from ramify.model import Batch, Ended, Failure, Page, Rule, Snapshot, State, Verb, Want, Which
 from ramify.stores.redis import Redis
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.link import Link, Word
 from ramify.stores.redis.plain import ask
+from ramify.stores.redis.tables import RedisTables
 from tests.redis.conftest import Cut, Open, Start
 from tests.redis.kit import add, batch, claim, done, enter, group, leaf, states
 from tests.worker.test_worker import until
@@ -383,6 +384,48 @@ def test_writes_that_were_lost_are_noticed_after_others_have_written(start: Star
 
     with pytest.raises(Lost):
         claim(store)
+
+
+def test_what_a_run_of_the_server_began_with_is_noted_once(start: Start, open_: Open) -> None:
+    """By it whoever comes back late sees that writes were lost; so those who come in between leave it as it is."""
+    server = start("--appendonly", "yes", "--appendfsync", "always")
+    store = open_(server.url())
+    for _ in range(3):
+        add(store)
+    server.kill()
+    server.start()
+    [written] = store._ask([["HGET", "meta", "written"]])
+    for _ in range(3):
+        add(open_(server.url()))
+
+    [[began, run]] = store._ask([["HMGET", "meta", "began", "run"]])
+
+    assert int(began) == int(written) == 3
+    assert b"run_id:" + run in server.ask("INFO server")
+
+
+def test_a_snapshot_into_which_a_restart_fell_is_read_again(start: Start, open_: Open) -> None:
+    """It shows the store as it was at one moment, so not jobs that the server has lost since."""
+    server = start()
+    store = open_(server.url())
+    kept = add(store)
+    server.ask("SAVE")
+    add(store)
+    read, reads = store._read_all, []
+
+    def read_and_restart(opened: RedisTables) -> Snapshot:
+        reads.append(read(opened))
+        if len(reads) == 1:
+            server.kill()
+            server.start()
+        return reads[-1]
+
+    store._read_all = read_and_restart  # type: ignore[method-assign]
+
+    snapshot = store.snapshot()
+
+    assert [len(each.rows) for each in reads] == [2, 1]
+    assert [row.id for row in snapshot.rows] == [kept]
 
 
 def test_an_emptied_server_is_a_new_store(start: Start, open_: Open) -> None:

@@ -61,8 +61,7 @@ class Server:
 
     def _meet(self) -> int:
         """Learn the generation and how much was written; return how much this run of the server began with."""
-        server = self._server.run if self._server else ""
-        reply = self._link.run("hello", self._meta, self._prefix, "", 0, FORMAT, secrets.token_hex(8), server)
+        reply = self._link.run("hello", self._meta, self._prefix, "", 0, FORMAT, secrets.token_hex(8))
         generation, form, written, began, restored = [(value or b"").decode() for value in reply]
         if int(form) > FORMAT:
             raise NewerSchema(f"{self._link.shown} was written by a newer ramify; upgrade this one")

@@ -241,9 +241,9 @@ class Redis(Steps):
         for _ in range(ATTEMPTS):
             with self._write(durable=False) as opened:
                 assert isinstance(opened, RedisTables)
-                before, found = self._written, read(opened)
-                [written] = self._ask([["HGET", "meta", "written"]])
-            if int(written) == before:
+                before, found = [self._generation.encode(), str(self._written).encode()], read(opened)
+                [after] = self._ask([["HMGET", "meta", "generation", "written"]])
+            if after == before:  # a server that was set back may have come to the same number
                 break
         return found
 
