@@ -2,6 +2,7 @@
 
 import pytest
 
+from ramify.errors import NotFound
 from ramify.model import ENDED, Edge, Page, State, Value, Verb, When, Which
 from tests.stores.kit import Clock, Desk, leaf, tree
 
@@ -46,6 +47,19 @@ def test_jobs_are_selected_by_id_and_tree(some: Desk) -> None:
     assert [some.labels[row.id] for row in some.store.jobs(Which(ids=ids))] == ["o1", "n1"]
     assert [some.labels[row.id] for row in some.store.jobs(Which(tree=some.ids["held"]))] == ["h1", "held"]
     assert [some.labels[row.id] for row in some.store.jobs(Which(under=some.ids["held"]))] == ["h1"]
+
+
+def test_a_job_that_has_ended_comes_with_what_it_left(some: Desk) -> None:
+    """A job that has not ended is not there yet, whatever it left; one that is not stored is an error."""
+    ids, store = some.ids, some.store
+    done, failed, unfinished = (store.ended(ids[label]) for label in ("o1", "o2", "n1"))
+
+    assert done is not None and failed is not None and unfinished is None
+    assert (State.DONE, State.FAILED) == (done[0].state, failed[0].state)
+    assert [*store.results([ids["o1"]]), *store.results([ids["o2"]])] == [done[1], failed[1]]
+    assert (done[1].value is not None, failed[1].failure is not None) == (True, True)
+    with pytest.raises(NotFound):
+        store.ended("f" * 26)
 
 
 @pytest.mark.parametrize("newest", [False, True])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,12 @@ from ramify.stores.redis.records import (
     word,
 )
 
+AHEAD: Final = 100
+"""How many entries of the worklist are read at once: a step hardly comes to more."""
+
+FEW: Final = 10
+"""So many edges of an entry are read with it; more are read when it is its turn."""
+
 
 class Lists(Edges):
     """The worklist in order of entry, marks and requests, who is alive, and how much may run."""
@@ -34,9 +41,23 @@ class Lists(Edges):
 
     def first_work(self) -> Work | None:
         for _, member in self.transaction.lowest("order", 1):
+            if not self.transaction.knows("work", member):
+                self._read_first_work()
             job, _, verb = member.partition(" ")
             return self.find_work(job, Verb(verb))
         return None
+
+    def _read_first_work(self) -> None:
+        """Read at once what the next entries of the worklist will ask for."""
+        transaction = self.transaction
+        members = [member for _, member in transaction.lowest("order", AHEAD)]
+        ids = list(dict.fromkeys(member.partition(" ")[0] for member in members))
+        transaction.get("work", members)
+        self._load(ids)
+        transaction.read_groups([("out", id) for id in ids], FEW)
+        keys = [member[len(id) + 1 :] for id in ids for member in self._outs(id, None, FEW)]
+        transaction.get("edge", keys)
+        self._load([key.partition(" ")[0] for key in keys])
 
     def find_work(self, job: JobId, verb: Verb) -> Work | None:
         [stored] = self.transaction.get("work", [f"{job} {verb.value}"])
@@ -92,6 +113,7 @@ class Lists(Edges):
         return self._find_marked(digest(unless.mark), unless.within)
 
     def keys(self, ids: Sequence[JobId]) -> dict[JobId, list[str]]:
+        self.transaction.read_groups([("name", id) for id in ids], PAGE)
         found = {id: self.transaction.group("name", id, None, ALL) for id in ids}
         marks = {id: [name.partition(" ")[2] for name in names] for id, names in found.items()}
         return {id: keys for id in ids if (keys := [each[1:] for each in marks[id] if each.startswith(f"m{KEY}")])}

@@ -123,6 +123,10 @@ class Transaction(Writes):
                 read.update(zip(page, values, strict=True))
         return [written[field] if field in written else read[field] for field in fields]
 
+    def knows(self, key: str, field: str) -> bool:
+        """Tell whether what a field of a hash holds need not be read any more."""
+        return field in self.hashes[key] or field in self._read[key]
+
     def counted_in(self, key: str, field: str) -> int:
         """Return what a field of a hash that counts holds."""
         [found] = self.get(key, [field])
