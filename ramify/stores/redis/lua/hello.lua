@@ -7,7 +7,8 @@ end
 -- that writes were lost, however many came since. Deletion comes first: it is allowed when memory is short. A user
 -- who may only read leaves this to others. Which run this is, only the server itself knows for sure: a caller may have
 -- asked the one before.
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local about = redis.pcall('INFO', 'server')
+local run = type(about) == 'string' and string.match(about, 'run_id:(%w+)')
 if run and redis.call('HGET', KEYS[1], 'run') ~= run then
   redis.pcall('HDEL', KEYS[1], 'began')
   redis.pcall('HSET', KEYS[1], 'run', run, 'began', redis.call('HGET', KEYS[1], 'written'))
