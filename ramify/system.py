@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -104,6 +105,10 @@ def watch(pid: int) -> int | None:
         with suppress(OSError, AttributeError):
             return os.pidfd_open(pid)
     return None
+
+
+class Waiter(threading.Thread):
+    """A thread that only waits in the kernel; it holds no lock that a fork made beside it would need."""
 
 
 def clock() -> float:

@@ -15,7 +15,7 @@ from typing import Final
 from ramify.errors import CannotStart
 from ramify.inlet import Inlet
 from ramify.model import Back, Claim, JobId, Line, Outcome, Progress, Row, Value
-from ramify.system import CAN_FORK
+from ramify.system import CAN_FORK, Waiter
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report, Said
 from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
@@ -236,7 +236,9 @@ class Crew:
 
     def _is_fresh(self) -> bool:
         """Tell whether a child must be a fresh Python: so asked, or because a fork could copy another thread's lock."""
-        return self._fresh or (threading.active_count() > 1 and "__main__" not in self._tasks.modules)
+        others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+        may_hold_locks = not all(isinstance(thread, Waiter) for thread in others)
+        return self._fresh or (may_hold_locks and "__main__" not in self._tasks.modules)
 
     def _bury(self, hand: Hand, death: Death) -> None:
         self._hands.remove(hand)

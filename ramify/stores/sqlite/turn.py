@@ -30,7 +30,7 @@ class Turn:
         self._path = path
         self._folder = folder
         self._queue: int | None = None
-        self._waiter: threading.Thread | None = None
+        self._waiter: system.Waiter | None = None
         self._asked: SimpleQueue[bool] = SimpleQueue()
         self._guard = threading.Lock()
         self._is_asked = False
@@ -72,7 +72,7 @@ class Turn:
 
     def _ask(self, queue: int) -> None:
         if self._waiter is None:
-            self._waiter = threading.Thread(target=self._wait, args=(queue,), name="ramify-turn", daemon=True)
+            self._waiter = system.Waiter(target=self._wait, args=(queue,), name="ramify-turn", daemon=True)
             self._waiter.start()
         self._is_asked = True
         self._asked.put(True)
