@@ -165,3 +165,17 @@ def test_a_killed_child_is_missed_at_once(shared: Place, start: Start, tmp_path:
     print(f"a dead child's job ran again after {time.monotonic() - killed:.2f} s")
     until(lambda: shared.row(job).state is State.DONE and shared.row(others).state is State.DONE)
     assert [row.crashes for row in shared.store.jobs(Which()) if row.crashes] == [1]
+
+
+def test_children_that_die_together_are_one_misfortune(shared: Place, start: Start) -> None:
+    """However many have run nothing yet, the worker starts others: only what happens again and again ends it."""
+    worker = start(9)
+    until(lambda: len(children_of(worker.pid)) > 9)
+    os.kill(worker.pid, signal.SIGSTOP)
+    send(children_of(worker.pid), signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGCONT)
+
+    job = shared.add(call("double", 2))
+
+    until(lambda: shared.row(job).state is State.DONE)
+    assert worker.poll() is None
