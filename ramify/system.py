@@ -14,6 +14,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -108,16 +109,17 @@ def watch(pid: int) -> int | None:
 
 
 def time_in_kernel(connection: socket.socket) -> None:
-    """Leave the timeout of a socket to the kernel, where that can be: what takes longer raises `BlockingIOError` then.
-
-    Python asks the kernel each time whether it would have to wait, before it sends or receives.
-    """
+    """Leave the timeout of a socket to the kernel, where that can be; what takes longer raises `BlockingIOError` then."""
     seconds = connection.gettimeout()
     if sys.platform == "linux" and seconds and type(connection) is socket.socket:  # TLS has its own way
         timeout = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
         connection.setblocking(True)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+
+
+class Waiter(threading.Thread):
+    """A thread that only waits in the kernel; it holds no lock that a fork made beside it would need."""
 
 
 def clock() -> float:
@@ -149,10 +151,11 @@ if sys.platform == "win32" or not HAS_GROUPS:
         """Open a folder to queue on it; None where that cannot be done."""
         return None
 
-    def take_turn(descriptor: int) -> None:
-        """Wait for the turn of those who queue."""
+    def take_turn(descriptor: int, wait: bool = True) -> bool:
+        """Take the turn of those who queue; return False if another one has it, unless that is waited for."""
+        return True
 
-    def pass_turn(descriptor: int) -> None:
+    def leave_turn(descriptor: int) -> None:
         """Let the next one have his turn."""
 
     def has_open(path: os.PathLike[str]) -> bool:
@@ -288,11 +291,15 @@ else:
         """Open a folder to queue on it; None where that cannot be done."""
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def take_turn(descriptor: int) -> None:
-        """Wait for the turn of those who queue."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def take_turn(descriptor: int, wait: bool = True) -> bool:
+        """Take the turn of those who queue; return False if another one has it, unless that is waited for."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
 
-    def pass_turn(descriptor: int) -> None:
+    def leave_turn(descriptor: int) -> None:
         """Let the next one have his turn."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
