@@ -109,7 +109,7 @@ def watch(pid: int) -> int | None:
 
 
 def time_in_kernel(connection: socket.socket) -> None:
-    """Leave the timeout of a socket to the kernel, where that can be; what takes longer raises `BlockingIOError` then."""
+    """Leave a socket's timeout to the kernel, where that can be; what takes longer raises `BlockingIOError` then."""
     seconds = connection.gettimeout()
     if sys.platform == "linux" and seconds and type(connection) is socket.socket:  # TLS has its own way
         timeout = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))

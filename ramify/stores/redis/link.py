@@ -96,7 +96,7 @@ class Link:
         try:
             self._connection = self._address.connect(self._node)
             self._connection.connect()
-            time_in_kernel(self._connection._sock)  # Python would ask before each send and receive whether it must wait
+            time_in_kernel(self._connection._sock)  # Python would ask first, each time, whether it has to wait
             self._reader = Reader(replyError=self._connection._parser.parse_error)
             self._greet()
         except (RedisError, OSError) as error:
