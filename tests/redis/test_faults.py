@@ -386,6 +386,24 @@ def test_writes_that_were_lost_are_noticed_after_others_have_written(start: Star
         claim(store)
 
 
+def test_a_server_that_does_not_answer_is_given_up(start: Start, open_: Open) -> None:
+    """One that is frozen takes what it is sent and says nothing; when it goes on, so does the store."""
+    server = start()
+    store = open_(server.url(socket_timeout="0.3"))
+    root = add(store)
+    states(store)
+    server.freeze()
+    try:
+        with pytest.raises(StoreDown, match="no answer"):
+            states(store)
+        with pytest.raises(StoreDown, match="no answer"):
+            add(store)
+    finally:
+        server.freeze(False)
+
+    assert states(store)[root] == "ready"
+
+
 def test_what_a_run_of_the_server_began_with_is_noted_once(start: Start, open_: Open) -> None:
     """By it whoever comes back late sees that writes were lost; so those who come in between leave it as it is."""
     server = start("--appendonly", "yes", "--appendfsync", "always")

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -80,6 +81,11 @@ class Server:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Let it stand still, or go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def stop(self) -> None:
         """End it."""
