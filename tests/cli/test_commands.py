@@ -103,6 +103,35 @@ def test_what_is_no_id_is_not_looked_up(app: ramify.Ramify, ask: Command) -> Non
     assert "'job-1' is not the id of a job: that is 26 letters and digits" in reply.err
 
 
+def test_the_beginning_of_an_id_is_enough(app: ramify.Ramify, ask: Command) -> None:
+    """Wherever a command takes an id, it takes as much of it as no other job's id begins with."""
+    first, second = (app.enqueue("tests.face.tasks:double", n) for n in (1, 2))
+    start = next(second.id[: n + 1] for n in range(26) if first.id[n] != second.id[n])
+
+    assert ask("tree", start).out == ask("tree", second.id).out
+    assert second.id in ask("explain", start.upper()).out
+    assert f'"id":"{second.id}"' in ask("cancel", "--json", start, second.id, start).out.strip()
+    assert ["ready", "cancelled"] == [first.state, second.state]
+    assert first.id in ask("jobs", "--before", start).out
+
+
+def test_a_beginning_that_several_ids_have_is_not_enough(app: ramify.Ramify, ask: Command) -> None:
+    """Some of the jobs are named, the newest first, and nothing is done; one that no id has is unknown."""
+    few = [app.enqueue("tests.face.tasks:double", n) for n in (1, 2)]
+
+    one = ask("cancel", few[0].id[:2])
+    app.enqueue(ramify.group(*(ramify.job("tests.face.tasks:double", n) for n in range(9))))
+    many = ask("cancel", few[0].id[:2])
+    none = ask("cancel", "01" + "z" * 5)
+
+    names = [f"tests.face.tasks:double ({job.id})" for job in reversed(few)]
+    assert f"several jobs begin with 01, so type more of the one you mean: {', '.join(names)}\n" in one.err
+    assert many.err.endswith(" and others\n")
+    assert "ramify: there is no job 01zzzzz in sqlite:///ramify.db\n" == none.err
+    assert [2, 2, 2] == [one.code, many.code, none.code]
+    assert ["ready", "ready"] == [job.state for job in few]
+
+
 def test_the_address_comes_from_the_environment(app: ramify.Ramify) -> None:
     """`$RAMIFY_URL` is used where `--url` is not given, and `--url` goes first."""
     other = "sqlite:///other.db"
