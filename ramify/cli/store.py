@@ -61,7 +61,8 @@ def open_existing(url: str | None, config: str | None = None) -> Ramify:
     parts = urlsplit(found)
     if parts.scheme == "dir" and not os.path.exists(os.path.join(parts.path, "ramify.json")):
         raise BadStore(f"there is no queue at {mask(found)} yet; --url names another, `ramify enqueue` makes one")
-    if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
+    file = parts.path[1:]
+    if parts.scheme == "sqlite" and not (os.path.exists(file) and os.path.getsize(file)):
         raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify enqueue` makes one")
     return Ramify(found)
 

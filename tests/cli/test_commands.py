@@ -95,6 +95,19 @@ def test_an_unknown_job_is_named(app: ramify.Ramify, ask: Command, command: str)
     assert known.state == "ready"
 
 
+@pytest.mark.parametrize("command", ["info", "jobs", "doctor", "limit", "tasks", "health"])
+def test_who_only_looks_makes_no_store(place: Path, ask: Command, command: str) -> None:
+    """An address of nothing, or of an empty file, is a slip of the pen, and stays as it is."""
+    (place / "empty.db").touch()
+
+    replies = [ask(command, "--url", f"sqlite:///{name}.db") for name in ("empty", "missing")]
+
+    for reply, name in zip(replies, ("empty", "missing"), strict=True):
+        assert f"there is no store at sqlite:///{name}.db yet; --url names another" in reply.err
+        assert reply.code == 2
+    assert [("empty.db", 0)] == [(file.name, file.stat().st_size) for file in place.glob("*.db*")]
+
+
 def test_what_is_no_id_is_not_looked_up(app: ramify.Ramify, ask: Command) -> None:
     """A text that cannot be an id is refused with what an id looks like."""
     reply = ask("result", "job-1")
