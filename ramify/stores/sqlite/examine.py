@@ -1,4 +1,7 @@
-"""Damage to the database itself: pages and indexes, words and JSON that cannot be read, rows that belong to nobody."""
+"""Damage to the database itself: pages and indexes, words and JSON that cannot be read, rows that belong to nobody.
+
+And a writer that was stopped, and keeps all others out.
+"""
 
 import sqlite3
 import stat
@@ -7,6 +10,7 @@ from typing import Final
 
 from ramify.model import Findings
 from ramify.stores.sqlite.statements import SQL
+from ramify.stores.sqlite.turn import find_stopped_writer
 
 NAMED: Final = 20
 """So many pieces of damage of one kind are named."""
@@ -15,7 +19,7 @@ MENDED_IN: Final = (3, 51, 3)
 """The first SQLite without a defect by which a checkpoint of the log may lose a commit of another process."""
 
 
-def examine(connection: sqlite3.Connection, path: Path) -> Findings:
+def examine(connection: sqlite3.Connection, path: Path, sidecar: Path) -> Findings:
     """Return what is wrong with the file, seen at one moment. It only reads, so workers go on meanwhile."""
     found = Findings()
     for (said,) in connection.execute(f"PRAGMA integrity_check({NAMED})"):
@@ -24,6 +28,8 @@ def examine(connection: sqlite3.Connection, path: Path) -> Findings:
     for name in [name for name in SQL if name.startswith("examine.")]:
         rows = connection.execute(SQL[name], (NAMED,)).fetchall()
         found.wrong += [f"job {job}: {wrong}" for job, wrong in rows]
+    if stopped := find_stopped_writer(sidecar):
+        found.wrong.append(stopped)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         found.notes.append(f"{path} can be read by others than its owner; `chmod 600 {path}` ends that")
     if sqlite3.sqlite_version_info < MENDED_IN:
