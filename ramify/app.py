@@ -261,7 +261,8 @@ class Ramify:
     def purge(self, *, older_than: float | str | timedelta) -> int:
         """Delete whole trees that ended so many seconds ago and that nothing else needs; return how many.
 
-        Needed is a tree that a job of another one waits for, or would if it were retried, as it is not done.
+        Needed is a tree that a job of another one waits for, or would if it were retried, as it is not done; and one
+        that took the place of a job in another tree.
         """
         seconds = read_span("older_than", older_than)
         which = Which(states=ENDED, roots=True, ended_before=self.store.info().now - seconds)

@@ -94,7 +94,7 @@ class _Search:
     """One look at the store: what is limited, who works, and the way down to what a job waits for."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.now = store, time.time()
+        self.store = store
 
     @cached_property
     def info(self) -> Info:
@@ -102,7 +102,7 @@ class _Search:
 
     @cached_property
     def limits(self) -> Mapping[str, Rule]:
-        return unexpired(self.info.limits, self.now)
+        return unexpired(self.info.limits, self.info.now)
 
     @cached_property
     def workers(self) -> list[Session]:
@@ -158,7 +158,7 @@ class _Search:
             where = f" ({worker.host}:{worker.pid})" if worker is not None else ""
             text = f"{name_row(row)} was running, but its worker{where} is gone; the next one takes it over"
             return Reason("lost", text, row.id, () if self.workers else self._worker(row))
-        since = f" for {spell(self.now - row.started)}" if row.started is not None else ""
+        since = f" for {spell(self.info.now - row.started)}" if row.started is not None else ""
         text = f"{name_row(row)} has been running{since} on {worker.host}:{worker.pid}"
         text += ", and was told to stop" if row.cancelled else ""
         return Reason("running", text, row.id)
@@ -179,8 +179,8 @@ class _Search:
         return Reason("doomed", text, cause.id, ("retry", before.id if cause.tree == before.tree else cause.id))
 
     def _explain_ready(self, row: Row) -> Reason:
-        if row.due is not None and row.due > self.now:
-            text = f"{name_row(row)} is due in {spell(row.due - self.now)}, at {spell_moment(row.due)}"
+        if row.due is not None and row.due > self.info.now:
+            text = f"{name_row(row)} is due in {spell(row.due - self.info.now)}, at {spell_moment(row.due)}"
             failure = read_failure(self.store, row.id) if row.tries else None
             return Reason("due", text + (f"; its last try ended with {say(failure)}" if failure else ""), row.id)
         return self._explain_limit(row) or self._explain_workers(row)

@@ -36,7 +36,12 @@ def make_id() -> str:
 
 def is_id(text: str) -> bool:
     """Tell whether `text` has the form of an id (not whether such a job exists)."""
-    return len(text) == LENGTH and text[0] <= "7" and all(letter in _VALUES for letter in text)
+    return len(text) == LENGTH and begins_id(text)
+
+
+def begins_id(text: str) -> bool:
+    """Tell whether an id may begin with `text`, or be it."""
+    return 0 < len(text) <= LENGTH and text[0] <= "7" and all(letter in _VALUES for letter in text)
 
 
 def made_at(id: str) -> float:

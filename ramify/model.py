@@ -409,7 +409,7 @@ class Which(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """At most `size` rows after (or, newest first, before) the id `after`."""
+    """At most `size` rows after (or, newest first, before) the id `after`, which may be any text that sorts there."""
 
     after: JobId | None = None
     size: int = 1000

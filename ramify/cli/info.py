@@ -110,7 +110,7 @@ def _look(app: Ramify) -> _Look:
     ready = [queue for queue, row in sorted(counts.items()) if row.get(State.READY)]
     oldest = {queue: age for queue in ready for age in ages_of_oldest(app.store, queue)}
     facts = app.store.info()
-    lanes = read_lanes(app, counts, facts.limits)
+    lanes = read_lanes(app.store, counts, facts)
     return _Look(app.url, dict(sorted(counts.items())), trees, facts, lanes, oldest, time.monotonic())
 
 

@@ -1,15 +1,14 @@
 """The lanes of a store that hold unfinished jobs: which task waits in which queue, and how many of it may run."""
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
-from ramify.app import Ramify
 from ramify.graph.fit import in_force, scopes, unexpired
+from ramify.model import Info, Which
 from ramify.model import Lane as Own
-from ramify.model import Rule, Which
+from ramify.stores.protocol import Store
 from ramify.stores.read import UNFINISHED
 
 LONGEST: Final = 12
@@ -25,15 +24,15 @@ class Lane(Struct):
     room: int | None
 
 
-def read_lanes(app: Ramify, queues: Mapping[str, Mapping[str, int]], limits: Mapping[str, Rule]) -> list[Lane]:
+def read_lanes(store: Store, queues: Mapping[str, Mapping[str, int]], info: Info) -> list[Lane]:
     """Return the lanes of these queues, the fullest first."""
     lanes: dict[tuple[str, str], Lane] = {}
-    most = in_force(unexpired(limits, time.time()))
+    most = in_force(unexpired(info.limits, info.now))
     for queue, states in queues.items():
         if not any(states.get(state) for state in UNFINISHED):
             continue
         which = Which(queues=frozenset({queue}), states=UNFINISHED)
-        for key, n in app.store.counts(which, "task state").items():
+        for key, n in store.counts(which, "task state").items():
             task, _, state = key.rpartition(" ")
             if (queue, task) not in lanes:
                 # Limits of slots and hosts are not the lane's own.

@@ -15,7 +15,6 @@ from ramify.pool.control import Ask, Tell, ask
 from ramify.pool.line import Line, read_lines
 from ramify.pool.log import Log
 from ramify.pool.pool import Pool
-from ramify.stores.address import mask
 from ramify.worker.manager import Manager
 
 AUTO: Final = "auto"
@@ -72,12 +71,7 @@ def keep(
             grace=grace,
         )
 
-    log = Log(sys.stdout)
-    lines = read()
-    log.widen(max(len(f"{line.name}.{line.n}") for line in lines))
-    for line in lines:
-        log.say(f"{line.name}: {line.n} of {', '.join(line.settings.tasks)} on {mask(line.settings.url)}")
-    raise typer.Exit(Pool(read, log, directory=Path(), watch=reload, manager=manager).run())
+    raise typer.Exit(Pool(read, Log(sys.stdout), directory=Path(), watch=reload, manager=manager).run())
 
 
 @pool.command()

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -20,12 +21,19 @@ WHOLE: Final = 1 << 16
 
 def out() -> Console:
     """Return the console for what was asked for; in a pipe its lines are as long as they are."""
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WHOLE)
+    return _make_console(width=None if sys.stdout.isatty() else WHOLE)
 
 
 def err() -> Console:
     """Return the console for everything else, so that pipes get only what was asked for."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return _make_console(stderr=True)
+
+
+def _make_console(**options: Any) -> Console:
+    console = Console(highlight=False, markup=False, emoji=False, **options)
+    if console.is_dumb_terminal:  # which would be taken for one of 80 columns
+        console.size = shutil.get_terminal_size()
+    return console
 
 
 def complain(message: str) -> None:

@@ -12,12 +12,13 @@ import typer
 
 from ramify.app import Ramify
 from ramify.errors import BadSettings, BadStore, NotFound
-from ramify.ids import is_id
-from ramify.model import JobId, Row
+from ramify.ids import begins_id, is_id
+from ramify.model import Page, Row, Which
 from ramify.modules import load
 from ramify.settings import read_settings
 from ramify.stores.address import mask
-from ramify.stores.read import read_rows
+from ramify.stores.protocol import Store
+from ramify.stores.read import NAMED, name_row, read_rows
 
 Url: TypeAlias = Annotated[
     str | None,
@@ -60,7 +61,8 @@ def open_existing(url: str | None, config: str | None = None) -> Ramify:
     parts = urlsplit(found)
     if parts.scheme == "dir" and not os.path.exists(os.path.join(parts.path, "ramify.json")):
         raise BadStore(f"there is no queue at {mask(found)} yet; --url names another, `ramify enqueue` makes one")
-    if parts.scheme == "sqlite" and not os.path.exists(parts.path[1:]):
+    file = parts.path[1:]
+    if parts.scheme == "sqlite" and not (os.path.exists(file) and os.path.getsize(file)):
         raise BadStore(f"there is no store at {mask(found)} yet; --url names another, `ramify enqueue` makes one")
     return Ramify(found)
 
@@ -71,15 +73,32 @@ def _refuse_memory(url: str) -> None:
 
 
 def find_jobs(app: Ramify, ids: Sequence[str]) -> list[Row]:
-    """Return the jobs of these ids, which people may write in capitals. Raise `NotFound` naming those that are not."""
-    wanted: list[JobId] = [id.strip().lower() for id in ids]
-    for id in wanted:
-        if not is_id(id):
-            raise NotFound(f"{id!r} is not the id of a job: that is 26 letters and digits, as `ramify tree` shows them")
-    rows = read_rows(app.store, wanted)
-    if missing := [id for id in wanted if id not in rows]:
+    """Return the jobs of these ids, in capitals or not; a beginning that only one stored job has is enough.
+
+    Raise `NotFound` naming what begins no id, or those that one begins.
+    """
+    starts = list(dict.fromkeys(id.strip().lower() for id in ids))
+    for start in starts:
+        if not begins_id(start):
+            raise NotFound(
+                f"{start!r} is not the id of a job: that is 26 letters and digits, as `ramify jobs` shows them, "
+                "or the first of them"
+            )
+    whole = read_rows(app.store, [start for start in starts if is_id(start)])
+    found = {start: [whole[start]] if start in whole else _begun(app.store, start) for start in starts}
+    if missing := [start for start, rows in found.items() if not rows]:
         raise NotFound(f"there is no job {', '.join(missing)} in {mask(app.url)}")
-    return [rows[id] for id in dict.fromkeys(wanted)]
+    for start, rows in found.items():
+        if len(rows) > 1:
+            names = ", ".join(map(name_row, rows[:NAMED])) + (" and others" if len(rows) > NAMED else "")
+            raise NotFound(f"several jobs begin with {start}, so type more of the one you mean: {names}")
+    return list({row.id: row for (row,) in found.values()}.values())
+
+
+def _begun(store: Store, start: str) -> list[Row]:
+    """Return the newest jobs whose ids begin so, of many only a few: it is one look at the order of ids."""
+    newest = store.jobs(Which(), Page(after=f"{start}~", size=NAMED + 1, newest=True))
+    return [row for row in newest if row.id.startswith(start)]
 
 
 def look_here(directory: Path | None = None) -> None:

@@ -28,6 +28,22 @@ def resting_state(hold: JobId | None, waits: int) -> State:
     return State.WAITING if waits else State.READY
 
 
+def find_aliases(batch: Batch, stored: Mapping[JobId, JobId]) -> dict[JobId, JobId]:
+    """Return the rows that are not added, each with the job that stands for it: a stored one, as found by its `unless`,
+    else an earlier row that bears the mark, as if that had come in a batch before. Such rows wait for nothing, so no
+    cycle comes of it.
+    """
+    aliases: dict[JobId, JobId] = {}
+    bearers: dict[str, JobId] = {}
+    for id in sorted(batch.unless):
+        alias = stored.get(id) or bearers.get(batch.unless[id].mark)
+        if alias is not None:
+            aliases[id] = alias
+        else:
+            bearers |= {mark: id for mark in batch.marks.get(id, ()) if mark not in bearers}
+    return aliases
+
+
 def stored_befores(batch: Batch, aliases: Mapping[JobId, JobId]) -> list[JobId]:
     """Return the stored jobs that edges of the batch start at, aliases included, in order."""
     own = {row.id for row in batch.rows} - aliases.keys()

@@ -21,6 +21,7 @@ from ramify.pool.log import Log
 from ramify.pool.member import Member
 from ramify.pool.post import SILENCE, Post
 from ramify.pool.watch import Watch
+from ramify.stores.address import mask
 from ramify.system import wait_for_any
 from ramify.worker.manager import NOBODY, Manager
 
@@ -66,6 +67,9 @@ class Pool:
             with tempfile.TemporaryDirectory(prefix="ramify-pool-") as place, self._signals() as woken:
                 self._place = Path(place)
                 self._arrange(lines)
+                for line in lines:
+                    served = f"{', '.join(line.settings.tasks)} on {mask(line.settings.url)}"
+                    self._log.say(f"{line.name}: {line.n} of {served}")
                 while self._posts or self._leaving:
                     self._turn(door, woken)
         finally:

@@ -52,7 +52,8 @@ class Store(Protocol):
     """Whether a step waits for another process. Then a worker makes it in a second thread, beside other calls."""
 
     def add(self, batch: Batch) -> dict[JobId, JobId]:
-        """Store the batch, all or nothing; return which of its rows stand for an earlier job (`unless`, `request`).
+        """Store the batch, all or nothing; return for which of its rows an earlier job stands (`unless`, `request`):
+        a stored one, or an earlier row of the batch.
 
         Raise `NotFound` for an unknown predecessor or gate, or an earlier job that is required and is not there,
         `AlreadyReleased` if `into` or a gate is let go, `Changed` if the array is not the one it was planned against

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ramify.errors import AlreadyReleased, Changed, Cycle, NotFound
 from ramify.graph import walk
-from ramify.graph.arrive import arrive, rename, resting_state, stored_befores
+from ramify.graph.arrive import arrive, find_aliases, rename, resting_state, stored_befores
 from ramify.model import (
     ENDED,
     UNDONE,
@@ -142,7 +142,7 @@ class Step:
         rows = self.load(found.values(), share=True)
         purging = tables.purging() if rows else set()
         going = {row.id for row in rows if row.tree in purging}
-        aliases = {id: job for id, job in found.items() if job not in going}
+        aliases = find_aliases(batch, {id: job for id, job in found.items() if job not in going})
         if missing := [id for id, unless in batch.unless.items() if unless.required and id not in aliases]:
             task = next(row.lane.task for row in batch.rows if row.id == missing[0])
             raise NotFound(f"there is no job of {task} with these arguments, unfinished or done in time")

@@ -84,7 +84,7 @@ class Tables(Protocol):
 
     def is_over(self, tree: JobId) -> bool:
         """Tell whether every job of the tree has ended and no edge leads from it into another tree, but from its root
-        to a job that is done.
+        to a job that is done and that it is no child of.
 
         No such edge is added before this step is over.
         """

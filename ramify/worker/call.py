@@ -61,7 +61,13 @@ class Said(Struct, array_like=True, tag=2, gc=False):
     lines: list[tuple[str, str]]
 
 
-Message: TypeAlias = Report | Advance | Said
+class Began(Struct, array_like=True, tag=3, gc=False):
+    """A coroutine that has a time limit has begun."""
+
+    number: int
+
+
+Message: TypeAlias = Report | Advance | Said | Began
 
 encode_call = msgspec.msgpack.Encoder().encode
 decode_call = msgspec.msgpack.Decoder(Call).decode

@@ -18,7 +18,7 @@ from ramify.system import HAS_PACKETS, take
 from ramify.tasks import Tasks
 from ramify.worker import pipe, stream
 from ramify.worker.board import Board
-from ramify.worker.call import Advance, Call, Message, Report, Said
+from ramify.worker.call import Advance, Began, Call, Message, Report, Said
 from ramify.worker.output import Piped, Pipes, printing
 from ramify.worker.process import leave_to_guard, settle_in
 from ramify.worker.run import Runner
@@ -110,6 +110,8 @@ class Loop:
             self._looks = True
             self._loop.call_later(LOOK_EVERY, self._look)
         self._running[call.number] = task
+        if call.timeout is not None:
+            self._send(Began(call.number))
         late: list[bool] = []
         timer = None if call.timeout is None else self._loop.call_later(call.timeout, _expire, task, late)
 

@@ -85,7 +85,7 @@ class Database:
         """Add lines to the log of a job that is in its transaction, beside that; return whether that was done."""
         if self._block is None or call.tx is None:
             return False
-        with suppress(StoreDown):
+        with suppress(StoreDown, ValueError):  # the supervisor does it, or says why it cannot
             self._store.append(call.tx[1], [Line(call.job, text, stream) for stream, text in lines])
             return True
         return False

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final
 
 from ramify.ended import say
@@ -263,11 +264,26 @@ class Desk:
             missing = "… lines that are missing here, for the store was away for long: {:,}"
             self.store.append(self.session, [Line(job, missing.format(n), "err") for job, n in self._cut.items()])
             self._cut.clear()
-        lines = self.lines[:SLICE]
-        while lines:
-            self.store.append(self.session, lines)
+        n = SLICE
+        while lines := self.lines[:n]:
+            try:
+                self.store.append(self.session, lines)
+            except ValueError as error:  # what is in one of them cannot be stored: they are halved until it is found
+                if len(lines) > 1:
+                    n = len(lines) // 2
+                    continue
+                self._give_up(lines[0].job, error)
+            n = SLICE
             del self.lines[: len(lines)]
-            lines = self.lines[:SLICE]
+
+    def _give_up(self, job: JobId, error: ValueError) -> None:
+        """Say in the log that a line is missing there, in words that any store takes."""
+        _log.warning("job %s: the store refused a line of its log: %s", job, error)
+        why = str(error).encode("ascii", "backslashreplace").decode().replace("\0", "\\x00")
+        with suppress(ValueError):
+            self.store.append(
+                self.session, [Line(job, f"a line is missing here, for the store refused it: {why}", "err")]
+            )
 
     def adopt(self) -> int:
         """Take over the jobs of workers that died, to report them; return how many."""

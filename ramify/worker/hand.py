@@ -1,5 +1,6 @@
 """One child as its supervisor sees it: its process, its end of the line, and the jobs it has been given."""
 
+import math
 from pathlib import Path
 from time import monotonic
 
@@ -10,15 +11,15 @@ from ramify.model import Claim, Failure, JobId, Value
 from ramify.system import HAS_PACKETS
 from ramify.tasks import Tasks
 from ramify.worker import pipe, stream
-from ramify.worker.call import Advance, Report, Said, make_call
+from ramify.worker.call import Advance, Began, Report, Said, make_call
 from ramify.worker.child import Child
 from ramify.worker.process import Death, Process, fork, kill_groups, spawn
 
 
 class Flight(Struct, gc=False, eq=False):
     """A claimed job on its way through a child. `expected` is how long it should take, `since` when it was
-    claimed; `results` fill its arguments; `url` is where it ends by itself, if it does; `percent` and `status` are the
-    last that it told."""
+    claimed; `results` fill its arguments; `url` is where it ends by itself, if it does; `began` is when it did, if it
+    is a coroutine with a time limit; `percent` and `status` are the last that it told."""
 
     claim: Claim
     awaits: bool
@@ -28,7 +29,7 @@ class Flight(Struct, gc=False, eq=False):
     results: dict[JobId, Value] = {}
     url: str | None = None
     number: int = 0
-    sent: float = 0.0
+    began: float = math.inf
     percent: int | None = None
     status: str | None = None
     cancelled: float | None = None
@@ -64,7 +65,7 @@ class Hand:
         if not self.end.send(make_call(number, flight.claim, flight.results, flight.url)):
             return False
         self._number = flight.number = number
-        flight.hand, flight.sent = self, monotonic()
+        flight.hand = self
         self.flights[number] = flight
         if flight.awaits:
             self.coroutines += 1
@@ -78,14 +79,17 @@ class Hand:
 
         A child that says what makes no sense (a job wrote into its pipe) is killed.
         """
-        reports = []
+        reports: list[tuple[Flight, Report]] = []
         try:
             for message in self.end.read():
                 if isinstance(message, Report):
-                    flight = self._remove(message.number)
-                    reports.append((flight, message))
-                elif message.number in self.flights:
-                    advances.append((self.flights[message.number], message))
+                    reports.append((self._remove(message.number), message))
+                elif (flight := self.flights.get(message.number)) is None:
+                    continue
+                elif isinstance(message, Began):
+                    flight.began = monotonic()
+                else:
+                    advances.append((flight, message))
         except (ValueError, KeyError):
             self.process.kill()
         self.proven = self.proven or bool(reports)

@@ -61,8 +61,8 @@ def cancelled(flight: Flight) -> Ended:
 
 
 def _runs(hand: Hand) -> list[tuple[Flight, float]]:
-    """Return what runs in the child and since when, as far as is known."""
+    """Return what runs in the child and since when, as far as is known; what is not known may take for ever."""
     runs = [running] if (running := hand.running()) is not None else []
     if hand.coroutines:
-        runs += [(flight, flight.sent + SLACK) for flight in hand.flights.values() if flight.awaits]
+        runs += [(flight, flight.began + SLACK) for flight in hand.flights.values() if flight.awaits]
     return runs

@@ -1,6 +1,8 @@
 """What all commands share: help, version, mistakes, addresses of stores."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 import ramify
 import ramify.cli.commands
 import ramify.model
-from tests.cli.conftest import ROOT, Command, run
+from tests.cli.conftest import ROOT, Command, environment, run
 
 UNKNOWN = "01m7y2n3t4fngr08tmpk90tv5s"
 COMMANDS = [
@@ -95,12 +97,66 @@ def test_an_unknown_job_is_named(app: ramify.Ramify, ask: Command, command: str)
     assert known.state == "ready"
 
 
+@pytest.mark.parametrize("command", ["info", "jobs", "doctor", "limit", "tasks", "health"])
+def test_who_only_looks_makes_no_store(place: Path, ask: Command, command: str) -> None:
+    """An address of nothing, or of an empty file, is a slip of the pen, and stays as it is."""
+    (place / "empty.db").touch()
+
+    replies = [ask(command, "--url", f"sqlite:///{name}.db") for name in ("empty", "missing")]
+
+    for reply, name in zip(replies, ("empty", "missing"), strict=True):
+        assert f"there is no store at sqlite:///{name}.db yet; --url names another" in reply.err
+        assert reply.code == 2
+    assert [("empty.db", 0)] == [(file.name, file.stat().st_size) for file in place.glob("*.db*")]
+
+
 def test_what_is_no_id_is_not_looked_up(app: ramify.Ramify, ask: Command) -> None:
     """A text that cannot be an id is refused with what an id looks like."""
     reply = ask("result", "job-1")
 
     assert reply.code == 2
     assert "'job-1' is not the id of a job: that is 26 letters and digits" in reply.err
+
+
+def test_the_beginning_of_an_id_is_enough(app: ramify.Ramify, ask: Command) -> None:
+    """Wherever a command takes an id, it takes as much of it as no other job's id begins with."""
+    first, second = (app.enqueue("tests.face.tasks:double", n) for n in (1, 2))
+    start = next(second.id[: n + 1] for n in range(26) if first.id[n] != second.id[n])
+
+    assert ask("tree", start).out == ask("tree", second.id).out
+    assert second.id in ask("explain", start.upper()).out
+    assert f'"id":"{second.id}"' in ask("cancel", "--json", start, second.id, start).out.strip()
+    assert ["ready", "cancelled"] == [first.state, second.state]
+    assert first.id in ask("jobs", "--before", start).out
+
+
+def test_a_beginning_that_several_ids_have_is_not_enough(app: ramify.Ramify, ask: Command) -> None:
+    """Some of the jobs are named, the newest first, and nothing is done; one that no id has is unknown."""
+    few = [app.enqueue("tests.face.tasks:double", n) for n in (1, 2)]
+
+    one = ask("cancel", few[0].id[:2])
+    app.enqueue(ramify.group(*(ramify.job("tests.face.tasks:double", n) for n in range(9))))
+    many = ask("cancel", few[0].id[:2])
+    none = ask("cancel", "01" + "z" * 5)
+
+    names = [f"tests.face.tasks:double ({job.id})" for job in reversed(few)]
+    assert f"several jobs begin with 01, so type more of the one you mean: {', '.join(names)}\n" in one.err
+    assert many.err.endswith(" and others\n")
+    assert "ramify: there is no job 01zzzzz in sqlite:///ramify.db\n" == none.err
+    assert [2, 2, 2] == [one.code, many.code, none.code]
+    assert ["ready", "ready"] == [job.state for job in few]
+
+
+@pytest.mark.parametrize("module", ["msgspec", "typer"])
+def test_ctrl_c_is_quiet_from_the_start(place: Path, module: str) -> None:
+    """While ramify or its command line is still imported, it ends the command as it does later."""
+    (place / f"{module}.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    code = f"import sys; sys.path.insert(0, {str(place)!r}); import _ramify; _ramify.main()"
+    command = [sys.executable, "-c", code, "info"]
+
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=30, check=False)
+
+    assert (130, "", "") == (ended.returncode, ended.stdout, ended.stderr)
 
 
 def test_the_address_comes_from_the_environment(app: ramify.Ramify) -> None:

@@ -1,6 +1,7 @@
 """What a person sees in a terminal."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.face.tasks import double
 
 def spawn(*arguments: str, columns: int = 80, **more: str) -> pexpect.spawn:
     """Start `ramify` in a terminal of 24 lines."""
-    kept = environment(TERM="xterm-256color", **more)
+    kept = environment(**{"TERM": "xterm-256color"} | more)
     kept.pop("COLUMNS", None)
     command = ["-m", "ramify.cli", *arguments]
     return pexpect.spawn(
@@ -44,6 +45,19 @@ def test_the_tree_is_shown_while_it_runs(place: Path) -> None:
     terminal.close()
 
     assert terminal.exitstatus == 0
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "xterm-256color"])
+@pytest.mark.parametrize("columns", [60, 120])
+def test_lines_are_as_wide_as_the_terminal(app: Ramify, terminal: str, columns: int) -> None:
+    """What does not fit is cut where the terminal ends, also in one that can do nothing else."""
+    tree = app.enqueue(job(double, 1).options(label="a" * 200))
+
+    shown = spawn("tree", tree.id, columns=columns, TERM=terminal)
+    shown.expect(pexpect.EOF)
+    shown.close()
+
+    assert [columns] == [len(re.sub("\x1b[^m]*m", "", line)) for line in shown.before.splitlines()]
 
 
 @pytest.mark.parametrize(("more", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

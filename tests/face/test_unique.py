@@ -69,6 +69,20 @@ def test_unique_in_a_tree(app: Ramify) -> None:
     assert (whole.state, whole.children[0], app.counts()) == ("done", first, {"done": 3})
 
 
+def test_two_alike_in_one_tree(app: Ramify) -> None:
+    """They are one job, in two places; in a project document too."""
+    whole = app.enqueue(group(group(job(only, 1)), job(only, 1), job(only, 2)))
+    alike = {"func": f"{NAME}:only", "args": 3}
+    project = app.enqueue({"jobs": [alike, {"jobs": [alike]}]})
+    inner, second, other = whole.children
+    app.run_until_empty()
+
+    assert inner.children == [second]
+    assert project.children[1].children == project.children[:1]
+    assert ([[None], None, None], [None, [None]]) == (whole.result(), project.result())
+    assert (second == other, app.counts()) == (False, {"done": 7})
+
+
 def test_unique_cannot_wait(app: Ramify) -> None:
     """A job that may be replaced has no say in what the other one waits for."""
     with pytest.raises(BadNode, match="cannot wait for others"):

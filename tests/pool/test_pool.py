@@ -234,7 +234,7 @@ def test_one_pool_in_a_directory(place: Path, pool: Start) -> None:
 
     reply = run("pool")
 
-    assert reply.code == 2
+    assert (reply.code, reply.out) == (2, "")
     assert f"a pool runs in {place} already (process {running.process.pid})" in reply.err
     assert "there is no line 'mail'; there are worker" in run("pool", "scale", "mail:2").err
     assert "'many' is no size" in run("pool", "scale", "many").err

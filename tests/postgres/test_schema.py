@@ -152,8 +152,8 @@ def test_an_address_says_what_is_wrong_with_it(database: Server) -> None:
         open_store(database.url(durability="some"))
     with pytest.raises(BadStore, match="not the address"):
         open_store(database.url(nonsense="1"))
-    with pytest.raises(StoreDown):
-        open_store("postgresql://postgres@/postgres?host=/nowhere")
+    with pytest.raises(StoreDown, match=r"^postgresql:///jobs\?host=/nowhere&port=6432: "):
+        open_store("postgresql://me:secret@:6432/jobs?host=/nowhere&connect_timeout=9")
 
 
 def test_no_password_is_shown(database: Server) -> None:

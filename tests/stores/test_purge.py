@@ -79,6 +79,19 @@ def test_a_tree_stays_while_others_come_after_a_part_of_it(desk: Desk) -> None:
     assert (before, desk.move(Verb.PURGE, "first"), desk.rows()) == (0, 1, [])
 
 
+def test_a_tree_that_is_a_child_of_another_one_stays(desk: Desk) -> None:
+    """A job that took the place of one alike is part of that tree's result, until that is gone."""
+    desk.add(leaf("first", marks=("red",)))
+    desk.add(tree("top", leaf("second", unless=Unless("red")), leaf("b")))
+    desk.work()
+
+    before = desk.move(Verb.PURGE, "first")
+    desk.check()
+    desk.move(Verb.PURGE, "top")
+
+    assert (before, desk.move(Verb.PURGE, "first"), desk.rows()) == (0, 1, [])
+
+
 def test_what_is_being_purged_can_not_be_waited_for(desk: Desk) -> None:
     """An edge from a job of a tree that is going is refused."""
     desk.add(tree("top", leaf("a"), leaf("b"), leaf("c")))

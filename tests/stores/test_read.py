@@ -75,6 +75,14 @@ def test_jobs_come_in_pages(some: Desk, newest: bool) -> None:
     assert (expected[::-1] if newest else expected) == found
 
 
+@pytest.mark.parametrize(("newest", "expected"), [(True, "held h1"), (False, "o1 o2")])
+def test_a_page_begins_at_any_text(some: Desk, newest: bool, expected: str) -> None:
+    """What begins an id sorts before it, and with a tilde behind it beyond all that begin so."""
+    start = f"{some.ids['o1'][:2]}{'~' if newest else ''}"
+
+    assert expected.split() == [some.labels[row.id] for row in some.store.jobs(Which(), Page(start, 2, newest))]
+
+
 def test_counts_are_those_of_the_rows(some: Desk) -> None:
     """Jobs are counted by state, queue or task; a ready job whose time has not come is scheduled."""
     store = some.store

@@ -241,6 +241,58 @@ def unique(label: str, key: str = "k", **options: Any) -> AnyNode:
     return leaf(label, marks=(f"unique/{key}",), unless=Unless(f"unique/{key}"), **options)
 
 
+def test_of_two_alike_in_one_batch_the_first_stands_for_the_second(desk: Desk) -> None:
+    """It is as if they had come one after the other: what comes after the second waits for the first."""
+    second = unique("second")
+
+    aliases = desk.add(tree("top", tree("one", unique("first")), tree("two", second), leaf("user", second)))
+    later = desk.add(unique("third"))
+
+    assert (aliases, later) == ({"second": "first"}, {"third": "first"})
+    assert 2 * [desk.ids["first"]] == [edge.before for edge in desk.store.edges([desk.ids["two"], desk.ids["user"]])]
+    order = desk.work()
+    assert ("first", {"one", "two", "user"}, "top") == (order[0], set(order[1:4]), order[4])
+
+
+def test_two_alike_in_one_batch_go_by_what_was_done(desk: Desk) -> None:
+    """Each is looked for with its own time: the one that takes an old result is none that stands for the next one."""
+    desk.add(unique("old"))
+    desk.work()
+
+    fresh = leaf("fresh", marks=("unique/k",), unless=Unless("unique/k", 60.0))
+    aliases = desk.add(tree("top", fresh, unique("new"), unique("newer")))
+
+    assert aliases == {"fresh": "old", "newer": "new"}
+    assert desk.work() == ["new", "top"]
+
+
+def test_two_alike_that_a_job_adds_are_one(desk: Desk) -> None:
+    """The same for what a running job adds, under itself and beside itself."""
+    desk.add(tree("top", leaf("a")))
+    desk.claim()
+
+    under = desk.batch(unique("first"), unique("second"), into="a")
+    reply = desk.exchange(desk.grown("a", under, beside=desk.batch(unique("third"), into="top")))
+
+    assert (reply.refused, desk.states().keys()) == ({}, {"top", "a", "first"})
+    assert (2, desk.ids["first"]) == (desk.row("a").size, desk.row("a").last)
+    assert desk.work() == ["first", "a", "top"]
+
+
+def test_what_stands_for_another_in_its_batch_may_be_cancelled_and_retried(desk: Desk) -> None:
+    """It belongs to its own part of the tree; the other part ends as if it were a shared child."""
+    desk.add(tree("top", tree("one", unique("first")), tree("two", unique("second"))))
+
+    desk.move(Verb.CANCEL, "one")
+    desk.work()
+    cancelled = desk.states()
+    desk.move(Verb.RETRY, "top")
+    desk.work()
+
+    assert {"first": "cancelled", "one": "cancelled", "two": "cancelled", "top": "cancelled"} == cancelled
+    assert set(desk.states().values()) == {"done"}
+
+
 def test_a_job_that_another_stands_for_is_not_retried(desk: Desk) -> None:
     """There is one unfinished job with a unique mark; the other one may be retried when that has ended."""
     desk.add(unique("first"))

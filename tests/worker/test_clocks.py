@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from ramify.cli.lanes import read_lanes
+from ramify.explain import explain
+from ramify.graph.fit import SUSPENDED
+from ramify.graph.plan import plan
+from ramify.graph.sketch import sketch
+from ramify.ids import make_ids
 from ramify.known import Known
-from ramify.model import Batch, Page, Which
+from ramify.model import Batch, Page, Rule, Which
 from ramify.model import Clock as ClockStep
 from ramify.stores.protocol import SLICE, Store
 from ramify.tasks import Tasks
 from ramify.worker.cron import Crontab
-from tests.stores.kit import MEMORY, STORES, Clock
+from tests.stores.kit import MEMORY, STORES, Clock, leaf
 from tests.worker import when_tasks
+from tests.worker.conftest import group
 
 NAME = f"{when_tasks.__name__}:skip"
 TICK = 600.0
@@ -75,6 +82,27 @@ def test_a_clock_that_was_set_ahead_is_set_back(store: Store, clock: Clock, capl
 
     assert [record.message for record in caplog.records if "set back" in record.message] != []
     assert count(store) == 1
+
+
+def test_limits_are_in_force_by_the_clock_of_the_store(store: Store, clock: Clock) -> None:
+    """What is shown of a limit for some time, and of a job that is due, is what a claim goes by."""
+    store.limit("queue:default", Rule(2, clock.now + 60))
+    store.limit(f"{SUSPENDED}queue:default", Rule(0, clock.now + 30))
+    now, later = leaf("now"), leaf("later").options(delay=30)
+    store.add(batch := plan(sketch([group(now, later)]), make_ids))
+    ids = {row.label: row.id for row in batch.rows}
+
+    def look() -> list[object]:
+        [*_, lane] = read_lanes(store, {"default": store.counts(Which(), "state")}, store.info())
+        return [lane.room, explain(store, ids["now"]).kind, explain(store, ids["later"]).kind]
+
+    first = look()
+    clock.advance(40)
+    second = look()
+    clock.advance(40)
+
+    assert ([0, "suspended", "due"], [2, "unserved", "unserved"]) == (first, second)
+    assert [None, "unserved", "unserved"] == look()
 
 
 def test_a_worker_that_waits_for_a_tick_looks_again(store: Store, clock: Clock) -> None:

@@ -1,6 +1,8 @@
 """One job's data is no trouble but its own: neither the worker nor the jobs beside it notice."""
 
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +12,16 @@ from ramify.errors import StoreDown
 from ramify.graph.plan import plan
 from ramify.graph.sketch import sketch
 from ramify.ids import make_ids
-from ramify.model import Policy, Session, Want, Which
+from ramify.model import Line, Policy, Session, Want, Which
 from ramify.node import Node
 from ramify.stores.gather import gather
 from ramify.stores.memory import Memory
+from ramify.stores.protocol import SLICE
 from ramify.tasks import Tasks
 from ramify.worker.call import Report
 from ramify.worker.desk import Desk
 from ramify.worker.loop import Worker
+from tests.stores.kit import MEMORY, STORES, Clock
 from tests.worker.conftest import JOBS, Place, call, group
 
 NEEDY = "tests.worker.needy"
@@ -87,6 +91,32 @@ def report_nest(desk: Desk) -> None:
     flats = sketch([call("double", 1)])
     desk.report([(claim, Report(1, spawned=list(flats)), False) for claim in desk.claims])
     desk.claims.clear()
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_a_line_that_cannot_be_stored_is_given_up_alone(name: str) -> None:
+    """All other lines are in the log; where the store refused one, the log says so, and the worker goes on."""
+    poison = "zero \0 surrogate \ud800"
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        store = STORES[name](Path(folder), Clock(), SLICE)
+        store.add(batch := plan(sketch([call("double", 1)]), make_ids))
+        [job] = [row.id for row in batch.rows]
+        desk = Desk(store, ("default",), Tasks([JOBS]), set)
+        desk.open()
+        desk.exchange(Want(10))
+
+        desk.say([Line(job, poison if n in {3, 7} else str(n)) for n in range(10)])
+        desk.append()
+        desk.say([Line(job, poison, "err")])
+        desk.report([(claim, Report(1, json=b"1"), False) for claim in desk.claims])
+        desk.exchange(Want(0))
+
+        said = [line.text for line in store.log(job)]
+        odd = [said[3], said[7], said[10]]
+        assert [text for text in said if text not in odd] == [str(n) for n in range(10) if n not in {3, 7}]
+        assert all(text == poison or "a line is missing here, for the store refused it: " in text for text in odd)
+        assert ([row.state for row in store.jobs(Which())], desk.lines) == (["done"], [])
+        store.close()
 
 
 @pytest.mark.parametrize(("lateness", "state"), [(-60.0, "ready"), (60.0, "skipped")])

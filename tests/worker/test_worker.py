@@ -243,6 +243,22 @@ def test_time_limit_of_a_coroutine(place: Place) -> None:
     assert [place.failure(soft).kind, place.failure(hard).kind] == ["timeout", "timeout"]
 
 
+@pytest.mark.slow
+def test_time_limit_of_a_coroutine_begins_with_it(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that needs longer to import the tasks than they may take costs no run."""
+    source = "import asyncio, os, time\nif os.environ['WORKER'] != str(os.getpid()): time.sleep(2)\n"
+    (tmp_path / "leaden.py").write_text(f"{source}async def lift(): await asyncio.sleep(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("WORKER", str(os.getpid()))
+
+    job = place.add(Node("leaden:lift").changed(policy=Policy(timeout=0.5)))
+    Worker(place.store, ["leaden"], children=1, burst=True, multiprocessing=True).run()
+
+    assert (place.value(job), place.row(job).attempt) == (None, 1)
+
+
 def test_fresh_interpreters(place: Place) -> None:
     """With `multiprocessing` children are fresh interpreters that import the tasks themselves."""
     root = place.run(group(call("double", 4), call("doze", 0.01), call("open_files")), multiprocessing=True)

@@ -137,12 +137,12 @@ class MemoryTables:
     def is_over(self, tree: JobId) -> bool:
         members = [row for row in self.by_id.values() if row.tree == tree]
         outside = [
-            (row.id, self.by_id[after].state)
+            (row.id, self.by_id[after].state, place < 0)
             for row in members
-            for after, _ in self.out.get(row.id, ())
+            for after, place in self.out.get(row.id, ())
             if self.by_id[after].tree != tree
         ]
-        return all(row.state in ENDED for row in members) and all(each == (tree, State.DONE) for each in outside)
+        return all(row.state in ENDED for row in members) and all(each == (tree, State.DONE, True) for each in outside)
 
     # Edges
 

@@ -190,13 +190,15 @@ def key(schema: str, name: str) -> int:
 
 
 def mask(address: str) -> str:
-    """Return the address without its password."""
+    """Return which database this is an address of, and nothing else of it: no password, and no options."""
     try:
         parts: Mapping[str, Any] = conninfo.conninfo_to_dict(address)
     except psycopg.Error:
         return "postgresql://…"
-    place = f"{parts.get('host') or 'localhost'}{':' + str(parts['port']) if parts.get('port') else ''}"
-    return f"postgresql://{place}/{parts.get('dbname') or ''}"
+    host, port, name = (str(parts.get(part) or "") for part in ("host", "port", "dbname"))
+    if host.startswith(("/", "@")):  # a socket
+        return f"postgresql:///{name}?host={host}{f'&port={port}' if port else ''}"
+    return f"postgresql://{host or 'localhost'}{f':{port}' if port else ''}/{name}"
 
 
 def raise_translated(error: BaseException, address: str) -> NoReturn:

@@ -150,10 +150,10 @@ class RedisTables(Lists):
         out = self.transaction.counted_in("tally", f"out {tree}")
         if not out:
             return True
-        afters = [edge.after for edge in self.edges_out(tree, None, ALL)]
-        self._load(afters)
-        outside = [row for row in map(self._get, afters) if row.tree != tree]
-        return len(outside) == out and all(row.state is State.DONE for row in outside)
+        edges = self.edges_out(tree, None, ALL)
+        self._load([edge.after for edge in edges])
+        outside = [(row, edge) for edge in edges if (row := self._get(edge.after)).tree != tree]
+        return len(outside) == out and all(row.state is State.DONE and edge.place < 0 for row, edge in outside)
 
     def forgive(self, job: JobId) -> None:
         for edge in self.edges_into(job, None, ALL):

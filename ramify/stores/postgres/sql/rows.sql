@@ -34,9 +34,9 @@ SELECT NOT EXISTS (SELECT 1 FROM ramify.job WHERE tree = %(tree)s AND parent IS 
         AND state IN ('held', 'waiting', 'ready', 'running'))
     AND NOT EXISTS (SELECT 1
         FROM (SELECT id FROM ramify.job WHERE tree = %(tree)s AND parent IS NOT NULL UNION ALL SELECT %(tree)s) AS p
-        CROSS JOIN LATERAL (SELECT e.after FROM ramify.edge e WHERE e.before = p.id OFFSET 0) AS e
+        CROSS JOIN LATERAL (SELECT e.after, e.place FROM ramify.edge e WHERE e.before = p.id OFFSET 0) AS e
         CROSS JOIN LATERAL (SELECT s.tree, s.state FROM ramify.job s WHERE s.id = e.after OFFSET 0) AS s
-        WHERE s.tree <> %(tree)s AND NOT (p.id = %(tree)s AND s.state = 'done'))
+        WHERE s.tree <> %(tree)s AND NOT (p.id = %(tree)s AND s.state = 'done' AND e.place < 0))
 
 --: forget edges into
 DELETE FROM ramify.edge WHERE after = ANY(%s::text[])

@@ -21,7 +21,7 @@ SELECT 1 FROM job WHERE tree = ? AND parent IS NOT NULL AND state IN ('held', 'w
 --: edge out of tree
 SELECT 1 FROM (SELECT id FROM job WHERE tree = :tree AND parent IS NOT NULL UNION ALL SELECT :tree) p
 CROSS JOIN edge e ON e.before = p.id CROSS JOIN job s ON s.id = e.after
-WHERE s.tree <> :tree AND NOT (p.id = :tree AND s.state = 'done') LIMIT 1
+WHERE s.tree <> :tree AND NOT (p.id = :tree AND s.state = 'done' AND e.place < 0) LIMIT 1
 
 --: forget edges into
 DELETE FROM edge WHERE after IN (SELECT value FROM json_each(?))
