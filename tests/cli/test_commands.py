@@ -1,8 +1,6 @@
 """What all commands share: help, version, mistakes, addresses of stores."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 import ramify
 import ramify.cli.commands
 import ramify.model
-from tests.cli.conftest import ROOT, Command, environment, run
+from tests.cli.conftest import ROOT, Command, run
 
 UNKNOWN = "01m7y2n3t4fngr08tmpk90tv5s"
 COMMANDS = [
@@ -145,18 +143,6 @@ def test_a_beginning_that_several_ids_have_is_not_enough(app: ramify.Ramify, ask
     assert "ramify: there is no job 01zzzzz in sqlite:///ramify.db\n" == none.err
     assert [2, 2, 2] == [one.code, many.code, none.code]
     assert ["ready", "ready"] == [job.state for job in few]
-
-
-@pytest.mark.parametrize("module", ["msgspec", "typer"])
-def test_ctrl_c_is_quiet_from_the_start(place: Path, module: str) -> None:
-    """While ramify or its command line is still imported, it ends the command as it does later."""
-    (place / f"{module}.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
-    code = f"import sys; sys.path.insert(0, {str(place)!r}); import _ramify; _ramify.main()"
-    command = [sys.executable, "-c", code, "info"]
-
-    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=30, check=False)
-
-    assert (130, "", "") == (ended.returncode, ended.stdout, ended.stderr)
 
 
 def test_the_address_comes_from_the_environment(app: ramify.Ramify) -> None:
