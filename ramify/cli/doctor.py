@@ -9,10 +9,9 @@ from rich.text import Text
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
-from ramify.graph.check import find_excess, find_violations
+from ramify.graph.check import find_excess, find_overtried, find_violations
 from ramify.graph.mend import find_mending
 from ramify.picture.words import many, plain
-from ramify.stores.directory import Directory
 from ramify.stores.protocol import Store
 
 TIMES: Final = 5
@@ -67,27 +66,23 @@ def examine(store: Store) -> Diagnosis:
 
 def _look(store: Store) -> Diagnosis:
     place = store.examine()
-    if isinstance(store, Directory):
-        place.notes += [f"passed over: {stray}" for stray in store.strays()]
-    if place.wrong:
-        # What cannot be read would end the look at everything else.
+    if place.unreadable:  # that would end a look at the jobs, or mislead it
         return Diagnosis(0, 0, place.wrong, place.notes)
     snapshot = store.snapshot()
+    wrong = [*place.wrong, *find_violations(snapshot), *find_overtried(snapshot)]
     notes = [*place.notes, *find_excess(snapshot)]
-    return Diagnosis(len(snapshot.rows), len(snapshot.edges), find_violations(snapshot), notes)
+    return Diagnosis(len(snapshot.rows), len(snapshot.edges), wrong, notes)
 
 
 def put_right(store: Store) -> int:
-    """Put right what can be; return how many changes that took."""
+    """Put right what can be; return how many changes that took. What cannot be read is not guessed at."""
     changes = 0
     for _ in range(TIMES):
-        if store.examine().wrong:
-            done = store.reindex()
-            if not done:
-                return changes
-            changes += done
-            continue
-        done = store.mend(find_mending(store.snapshot()))
+        place = store.examine()
+        if place.unreadable:
+            break
+        done = store.reindex() if place.wrong else 0
+        done += store.mend(find_mending(store.snapshot()))
         while store.drain():
             pass
         changes += done

@@ -29,6 +29,15 @@ def find_violations(snapshot: Snapshot) -> list[str]:
     return found
 
 
+def find_overtried(snapshot: Snapshot) -> list[str]:
+    """Return which jobs were tried more often than their policies allow, which stores do not know, so cannot refuse."""
+    return [
+        f"job {row.id}: is to run again after {row.tries} tries that failed, of which its policy allows {allowed}"
+        for row in snapshot.rows
+        if row.state not in ENDED and row.tries > (allowed := snapshot.retries.get(row.id, row.tries))
+    ]
+
+
 def find_excess(snapshot: Snapshot) -> list[str]:
     """Return where more runs than may, as sentences: a limit that is lowered stops nothing that runs."""
     running: Counter[str] = Counter()

@@ -1,23 +1,99 @@
-"""Whether the indexes and counts of the store are those of its jobs: what a look at the jobs would not show.
+"""Whether the indexes and counts of the store are those of its jobs, and what cannot be read, or belongs to nobody.
 
 What serves only to find and count jobs follows from their rows and edges, so it can be put right from these.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
-from ramify.model import Edge, JobId
+from ramify.codec import decode
+from ramify.model import Edge, JobId, Lane, Verb
+from ramify.stores.damage import Damage, can_be
+from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Word
-from ramify.stores.redis.records import STATE_KEYS, Record, counters, entries, out_key
+from ramify.stores.redis.records import (
+    STATE_KEYS,
+    Record,
+    counters,
+    decode_left,
+    decode_record,
+    entries,
+    out_key,
+    read_edge,
+    read_payload,
+)
 
 SORTED: Final = (*STATE_KEYS.values(), "tree", "held", "deadline", "ends", "due", "cancel", "out")
 """The sorted sets in which jobs and edges stand; each lane has one more, for what is ready in it."""
 
 COUNTED: Final = ("count", "tally")
 """The hashes in which jobs are counted."""
+
+NAMES: Final = ("mark", "name")
+"""The sorted sets in which names stand, by name and by job: each mark stands in both, a request in the second."""
+
+
+_read_work: Final = msgspec.msgpack.Decoder(tuple[str, str | None]).decode
+NO_WORK: Final = msgspec.msgpack.encode(("", None))
+
+
+class Beside(Struct):
+    """What is stored beside jobs, and may be read while they change: whose arguments and results there are."""
+
+    arguments: set[JobId] = msgspec.field(default_factory=set)
+    results: set[JobId] = msgspec.field(default_factory=set)
+    broken: list[Damage] = msgspec.field(default_factory=list)
+
+    def learn_arguments(self, id: JobId, stored: bytes) -> None:
+        """Note stored arguments."""
+        self.arguments.add(id)
+        if not can_be(lambda text: decode(read_payload(text).args), stored):
+            self.broken.append(Damage("arguments", id))
+
+    def learn_result(self, id: JobId, stored: bytes) -> None:
+        """Note a stored result."""
+        self.results.add(id)
+        if not can_be(decode_left, stored):
+            self.broken.append(Damage("results", id))
+
+
+class Jobs(Struct):
+    """The jobs and edges of a store, requests by job, and what of these cannot be read."""
+
+    records: dict[JobId, Record] = msgspec.field(default_factory=dict)
+    edges: list[Edge] = msgspec.field(default_factory=list)
+    requests: dict[str, JobId] = msgspec.field(default_factory=dict)
+    broken: list[Damage] = msgspec.field(default_factory=list)
+
+    def learn_job(self, id: JobId, stored: bytes, lanes: Lanes) -> None:
+        """Read a job."""
+        if not can_be(decode_record, stored):
+            self.broken.append(Damage("rows", id))
+            return
+        record = self.records[id] = decode_record(stored)
+        if lanes[record.lane] == Lane() and record.lane not in lanes:  # looking it up reads lanes that are new
+            self.broken.append(Damage("lanes", id, (record.lane,)))
+
+    def learn_edge(self, key: str, stored: bytes) -> None:
+        """Read an edge."""
+        try:
+            self.edges.append(read_edge(key, stored))
+        except (ValueError, LookupError):
+            after, _, place = key.partition(" ")
+            self.broken.append(Damage("edges", after, (place,)))
+
+    def learn_work(self, order: Collection[str], work: Mapping[str, bytes]) -> None:
+        """Look at the worklist: who is in its order, and the rest of each entry."""
+        for entry in sorted({*order, *work}):
+            job, _, verb = entry.partition(" ")
+            if not can_be(Verb, verb) or not can_be(_read_work, work.get(entry, NO_WORK)):
+                self.broken.append(Damage("words of the worklist", job, (verb,)))
+            elif entry not in work or entry not in order:
+                self.broken.append(Damage("half of the worklist", job, (verb,)))
 
 
 class Places(Struct):
@@ -27,19 +103,37 @@ class Places(Struct):
     counts: Mapping[tuple[str, str], int]
 
 
-def find_places(records: Mapping[JobId, Record], edges: Iterable[Edge]) -> Places:
-    """Return where these jobs and edges should stand."""
+def find_places(jobs: Jobs, names: Iterable[tuple[str, str]]) -> Places:
+    """Return where these jobs and edges should stand, and of what stands among the names, what belongs there."""
     counts: Counter[tuple[str, str]] = Counter()
     places = Places({}, counts)
+    records = jobs.records
+    places.sorted |= {place: 0.0 for place in _names(jobs, names)}
     for id, record in records.items():
         places.sorted |= {(key, member): score for key, member, score in entries(id, record)}
         counts.update(counters(record))
-    for edge in edges:
+    for edge in jobs.edges:
         places.sorted["out", out_key(edge)] = 0.0
         before, after = records.get(edge.before), records.get(edge.after)
         if before is not None and after is not None and before.tree != after.tree:
             counts["tally", f"out {before.tree}"] += 1
     return places
+
+
+def _names(jobs: Jobs, names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield where names should stand: of a mark that stands in one place, also the other."""
+    for request, id in jobs.requests.items():
+        if id in jobs.records:
+            yield "name", f"{id} r{request}"
+    for key, member in names:
+        mark, _, id = member.partition(" ") if key == "mark" else member.partition(" ")[::-1]
+        if key == "name":
+            if not mark.startswith("m"):
+                continue
+            mark = mark[1:]
+        if id in jobs.records:
+            yield "mark", f"{mark} {id}"
+            yield "name", f"{id} m{mark}"
 
 
 def compare(right: Places, there: Places) -> Iterator[str]:
@@ -71,7 +165,7 @@ def put_right(right: Places, there: Places) -> Iterator[list[Word]]:
 
 
 def _job(key: str, member: str) -> str:
-    return member.partition(" ")[0] if key == "out" else member.rpartition(" ")[2]
+    return member.partition(" ")[0] if key in ("out", "name") else member.rpartition(" ")[2]
 
 
 def _counted(key: str, field: str) -> str:

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from ramify.model import Findings
+from ramify.stores.damage import NAMED, find_in_tables, tell
 from ramify.stores.sqlite.statements import SQL
-
-NAMED: Final = 20
-"""So many pieces of damage of one kind are named."""
 
 MENDED_IN: Final = (3, 51, 3)
 """The first SQLite without a defect by which a checkpoint of the log may lose a commit of another process."""
@@ -17,13 +15,9 @@ MENDED_IN: Final = (3, 51, 3)
 
 def examine(connection: sqlite3.Connection, path: Path) -> Findings:
     """Return what is wrong with the file, seen at one moment. It only reads, so workers go on meanwhile."""
-    found = Findings()
-    for (said,) in connection.execute(f"PRAGMA integrity_check({NAMED})"):
-        if said != "ok":
-            found.wrong.append(f"{path.name}: {said}")
-    for name in [name for name in SQL if name.startswith("examine.")]:
-        rows = connection.execute(SQL[name], (NAMED,)).fetchall()
-        found.wrong += [f"job {job}: {wrong}" for job, wrong in rows]
+    found = examine_tables(connection)
+    said = [text for (text,) in connection.execute(f"PRAGMA integrity_check({NAMED})") if text != "ok"]
+    found.wrong = [f"{path.name}: {text}" for text in said] + found.wrong
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         found.notes.append(f"{path} can be read by others than its owner; `chmod 600 {path}` ends that")
     if sqlite3.sqlite_version_info < MENDED_IN:
@@ -33,3 +27,8 @@ def examine(connection: sqlite3.Connection, path: Path) -> Findings:
             "processes reset the log at once); a newer Python brings a newer one"
         )
     return found
+
+
+def examine_tables(connection: sqlite3.Connection) -> Findings:
+    """Return what is wrong with the rows, wherever the tables are."""
+    return tell(find_in_tables(SQL, lambda name: connection.execute(SQL[name])))
