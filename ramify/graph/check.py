@@ -62,6 +62,8 @@ class Facts:
         self.purging = {work.job for work in snapshot.work if work.verb is Verb.PURGE and work.cursor}
         self.sessions = {session.id for session in snapshot.sessions}
         self.links = {(edge.before, edge.after) for edge in snapshot.edges}
+        self.maimed = {row.parent for row in snapshot.rows if row.parent and (row.id, row.parent) not in self.links}
+        """Jobs that have lost the edge from one of their children."""
         self.into: dict[JobId, list[Edge]] = {}
         for edge in snapshot.edges:
             self.into.setdefault(edge.after, []).append(edge)

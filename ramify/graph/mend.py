@@ -42,8 +42,9 @@ def _wrong_edges(row: Row, facts: Facts) -> Iterable[Edge]:
 
 
 def _mend(row: Row, facts: Facts, reopened: set[tuple[JobId, int]]) -> Row:
+    """Return the row as it should be; its counters stay where they may count an edge or a job that is gone."""
     mended, edges = copy(row), facts.edges_into(row)
-    if len(edges) == len(facts.into.get(row.id, [])):  # or it counts what cannot be seen any more
+    if len(edges) == len(facts.into.get(row.id, [])) and row.id not in facts.maimed:
         open_ = [edge for edge in edges if edge.verdict is None or (edge.after, edge.place) in reopened]
         mended.waits = len(open_) + facts.is_opening(row)
         mended.bads = sum(edge.bad for edge in edges) - sum(edge.verdict is not None for edge in open_)
