@@ -11,7 +11,7 @@ import pytest
 
 from ramify import Ramify, group, job, series
 from ramify.cli.doctor import examine, put_right
-from ramify.model import ENDED, State
+from ramify.model import ENDED, Session, State
 from tests.stores.redis_server import prefix_of, shared_server, shared_url
 from tests.worker.test_worker import until
 
@@ -140,3 +140,21 @@ def test_every_wrong_entry_is_found_and_nothing_else(app: Ramify, tmp_path: Path
         ask(f'HINCRBY {prefix}count "{field}" 1')
         assert [wrong for wrong in examine(app.store).wrong if wrong.startswith(f"the count of {field}")]
     assert found == 3 * len(keys)
+
+
+def test_a_session_without_lease_is_dead(app: Ramify, tmp_path: Path) -> None:
+    """What runs in a session that is neither alive nor dead would run for ever; put right, somebody takes it over."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    with app:
+        claimed = app.claim()
+        assert claimed is not None
+        [session] = {row.session for row in app.store.snapshot().rows if row.session is not None}
+        shared_server().ask(f"ZREM {prefix}lease {session}")
+
+        assert examine(app.store).wrong == [f"session {session}: is missing from the index dead"]
+        assert put_right(app.store)
+
+        assert examine(app.store).wrong == []
+        app.store.enter(Session("other"))
+        assert claimed.id in [claim.row.id for claim in app.store.adopt("other", 10)]
+        app.store.leave("other")

@@ -287,8 +287,10 @@ class Directory(Sqlite):
         # What lies in the queue and is not ours is passed over, and may be removed.
         with self._lock, self._reading() as connection:
             found = examine_tables(connection)
-            strays = find_strays(self._disk, FOLDERS, self._replica.folders())
+            strays = find_strays(self._disk, FOLDERS, self._replica.folders(), self._now())
             found.notes += [f"passed over: {stray}" for stray in [*self._journal.passed_over, *strays]]
+            if self._disk.look(".").st_mode & stat.S_IWOTH:
+                found.notes.append(f"{self.path} can be written by anybody; `chmod o-w {self.path}` ends that")
         return found
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ramify.codec import decode
-from ramify.model import Edge, JobId, Lane, Verb
+from ramify.model import Edge, JobId, Lane, SessionId, Verb
 from ramify.stores.damage import Damage, can_be
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Word
@@ -32,6 +32,9 @@ SORTED: Final = (*STATE_KEYS.values(), "tree", "held", "deadline", "ends", "due"
 
 COUNTED: Final = ("count", "tally")
 """The hashes in which jobs are counted."""
+
+SESSIONS: Final = ("lease", "dead")
+"""The sorted sets of which each session stands in one."""
 
 NAMES: Final = ("mark", "name")
 """The sorted sets in which names stand, by name and by job: each mark stands in both, a request in the second."""
@@ -62,11 +65,12 @@ class Beside(Struct):
 
 
 class Jobs(Struct):
-    """The jobs and edges of a store, requests by job, and what of these cannot be read."""
+    """The jobs and edges of a store, requests by job, sessions, and what of these cannot be read."""
 
     records: dict[JobId, Record] = msgspec.field(default_factory=dict)
     edges: list[Edge] = msgspec.field(default_factory=list)
     requests: dict[str, JobId] = msgspec.field(default_factory=dict)
+    sessions: set[SessionId] = msgspec.field(default_factory=set)
     broken: list[Damage] = msgspec.field(default_factory=list)
 
     def learn_job(self, id: JobId, stored: bytes, lanes: Lanes) -> None:
@@ -103,12 +107,15 @@ class Places(Struct):
     counts: Mapping[tuple[str, str], int]
 
 
-def find_places(jobs: Jobs, names: Iterable[tuple[str, str]]) -> Places:
-    """Return where these jobs and edges should stand, and of what stands among the names, what belongs there."""
+def find_places(jobs: Jobs, there: Places) -> Places:
+    """Return where these jobs, edges and sessions should stand, of which some is told only by where they do."""
     counts: Counter[tuple[str, str]] = Counter()
     places = Places({}, counts)
     records = jobs.records
-    places.sorted |= {place: 0.0 for place in _names(jobs, names)}
+    places.sorted |= {place: 0.0 for place in _names(jobs, [place for place in there.sorted if place[0] in NAMES])}
+    for session in jobs.sessions:  # one without lease is dead
+        lease = there.sorted.get(("lease", session))
+        places.sorted["dead" if lease is None else "lease", session] = lease or 0.0
     for id, record in records.items():
         places.sorted |= {(key, member): score for key, member, score in entries(id, record)}
         counts.update(counters(record))
@@ -139,13 +146,13 @@ def _names(jobs: Jobs, names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, 
 def compare(right: Places, there: Places) -> Iterator[str]:
     """Yield, in sentences, where indexes and counts differ from what is right."""
     for key, member in sorted(right.sorted.keys() - there.sorted.keys()):
-        yield f"job {_job(key, member)}: is missing from the index {key}"
+        yield f"{_who(key, member)}: is missing from the index {key}"
     for key, member in sorted(there.sorted.keys() - right.sorted.keys()):
-        yield f"job {_job(key, member)}: stands in the index {key}, where it does not belong"
+        yield f"{_who(key, member)}: stands in the index {key}, where it does not belong"
     for key, member in sorted(right.sorted.keys() & there.sorted.keys()):
         if right.sorted[key, member] != there.sorted[key, member]:
             stands, belongs = there.sorted[key, member], right.sorted[key, member]
-            yield f"job {_job(key, member)}: stands at {stands:g} in the index {key}, but belongs at {belongs:g}"
+            yield f"{_who(key, member)}: stands at {stands:g} in the index {key}, but belongs at {belongs:g}"
     for key, field in sorted(right.counts.keys() | there.counts.keys()):
         says, are = there.counts.get((key, field), 0), right.counts.get((key, field), 0)
         if says != are:
@@ -164,8 +171,10 @@ def put_right(right: Places, there: Places) -> Iterator[list[Word]]:
             yield ["HSET", key, field, n]
 
 
-def _job(key: str, member: str) -> str:
-    return member.partition(" ")[0] if key in ("out", "name") else member.rpartition(" ")[2]
+def _who(key: str, member: str) -> str:
+    if key in SESSIONS:
+        return f"session {member}"
+    return f"job {member.partition(' ')[0] if key in ('out', 'name') else member.rpartition(' ')[2]}"
 
 
 def _counted(key: str, field: str) -> str:

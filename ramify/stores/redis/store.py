@@ -37,7 +37,18 @@ from ramify.model import (
 )
 from ramify.stores.damage import find_beside, tell
 from ramify.stores.protocol import SLICE
-from ramify.stores.redis.examine import COUNTED, NAMES, SORTED, Beside, Jobs, Places, compare, find_places, put_right
+from ramify.stores.redis.examine import (
+    COUNTED,
+    NAMES,
+    SESSIONS,
+    SORTED,
+    Beside,
+    Jobs,
+    Places,
+    compare,
+    find_places,
+    put_right,
+)
 from ramify.stores.redis.insert import KEY, TICKS, alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
@@ -242,6 +253,8 @@ class Redis(Steps):
         strange = find_beside(bodies, beside.arguments, beside.results, ticks, jobs.requests.items())
         found = tell([*beside.broken, *strange])
         found.wrong += compare(right, there)
+        if self._server and not self._server.level.startswith("full"):
+            found.notes.append(f"{self._link.shown}: {self._server.level}")
         return found
 
     def _read_at_once(self, read: Callable[[RedisTables], T]) -> T:
@@ -316,6 +329,7 @@ class Redis(Steps):
         for key, stored in self._scan("edge", pulse):
             jobs.learn_edge(key.decode(), stored)
         jobs.requests = {request.decode(): id.decode() for request, id in self._scan("request", pulse)}
+        jobs.sessions = {id.decode() for id, _ in self._scan("session", pulse)}
         order = {entry.decode() for entry, _ in self._scan("order", pulse, "ZSCAN")}
         jobs.learn_work(order, {entry.decode(): stored for entry, stored in self._scan("work", pulse)})
         return jobs
@@ -323,11 +337,11 @@ class Redis(Steps):
     def _read_places(self, jobs: Jobs, pulse: Callable[[], None]) -> tuple[Places, Places]:
         """Return where everything should stand, and where it does."""
         there = Places({}, {})
-        for key in (*NAMES, *SORTED, *(f"ready:{number}" for number in self._lanes)):
+        for key in (*NAMES, *SESSIONS, *SORTED, *(f"ready:{number}" for number in self._lanes)):
             # Scores of a scan are texts, as those of a range are; what moves meanwhile may come twice.
             there.sorted |= {(key, member.decode()): float(score) for member, score in self._scan(key, pulse, "ZSCAN")}
         there.counts = {(key, field.decode()): int(n) for key in COUNTED for field, n in self._scan(key, pulse)}
-        return find_places(jobs, [place for place in there.sorted if place[0] in NAMES]), there
+        return find_places(jobs, there), there
 
     def _scan(
         self, key: str, pulse: Callable[[], None] = lambda: None, scan: str = "HSCAN", ask: Ask | None = None
