@@ -1,5 +1,6 @@
 """`ramify doctor`: does what is stored keep the promises of the store, and can it be put right?"""
 
+import struct
 from typing import Annotated, Final
 
 import typer
@@ -19,12 +20,16 @@ TIMES: Final = 5
 
 
 class Diagnosis(Struct):
-    """What a look at a store found: `wrong` are sentences, each about a job or the place where it is kept."""
+    """What a look at a store found: `wrong` are sentences, each about a job or the place where it is kept.
+
+    The look was not `whole` if something cannot be read without which the rest would be misread.
+    """
 
     jobs: int
     edges: int
     wrong: list[str]
     notes: list[str]
+    whole: bool = True
 
 
 def doctor(
@@ -41,7 +46,7 @@ def doctor(
     with open_existing(url) as app:
         found = examine(app.store)
         before = found.wrong
-        changes = put_right(app.store) if repair and before else 0
+        changes = put_right(app.store) if repair and before and found.whole else 0
         if changes:
             found = examine(app.store)
     mended = [wrong for wrong in before if wrong not in found.wrong]
@@ -65,9 +70,16 @@ def examine(store: Store) -> Diagnosis:
 
 
 def _look(store: Store) -> Diagnosis:
+    try:
+        return _look_at_all(store)
+    except (ValueError, LookupError, struct.error) as error:  # what is seldom damaged is not looked at one by one
+        return Diagnosis(0, 0, [f"something that is stored cannot be read: {error}"], [], whole=False)
+
+
+def _look_at_all(store: Store) -> Diagnosis:
     place = store.examine()
     if place.unreadable:  # that would end a look at the jobs, or mislead it
-        return Diagnosis(0, 0, place.wrong, place.notes)
+        return Diagnosis(0, 0, place.wrong, place.notes, whole=False)
     snapshot = store.snapshot()
     wrong = [*place.wrong, *find_violations(snapshot), *find_overtried(snapshot)]
     notes = [*place.notes, *find_excess(snapshot)]
@@ -99,6 +111,11 @@ def _print(found: Diagnosis, mended: list[str]) -> None:
         console.print(Text(plain(line), style="red"), soft_wrap=True)
     for line in found.notes:
         note(f"note: {line}")
+    if not found.whole:
+        console.print(
+            f"{many(len(found.wrong), 'violation')}; the rest is not looked at, nor put right", soft_wrap=True
+        )
+        return
     size = f"{many(found.jobs, 'job')}, {many(found.edges, 'edge')}"
     if found.wrong:
         console.print(f"{many(len(found.wrong), 'violation')} in {size}", soft_wrap=True)

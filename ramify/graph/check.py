@@ -159,7 +159,7 @@ def _check_counters(row: Row, facts: Facts) -> Iterator[str]:
     waits = sum(edge.verdict is None for edge in edges) + facts.is_opening(row)
     bads = sum(edge.bad for edge in edges)
     if row.waits != waits:
-        yield f"waits is {row.waits}, but {waits} of its edges are open or its opening is"
+        yield f"waits is {row.waits}, but it waits for {waits}"
     if row.bads != bads:
         yield f"bads is {row.bads}, but {bads} of its edges are bad"
 

@@ -35,21 +35,13 @@ SAID: Final = {
     "marks of nobody": "it has the mark {}, but is not stored",
     "requests of nobody": "it answers the request {}, but is not stored",
     "ticks": "its tick {} has {} jobs",
+    "sessions": "what is stored of it cannot be read",
 }
-"""What is said of a job, by kind of damage."""
+"""What is said of a job, or of a session, by kind of damage."""
 
 BLINDING: Final = frozenset(
-    {
-        "words of jobs",
-        "words of edges",
-        "words of the worklist",
-        "lanes",
-        "rows",
-        "edges",
-        "slots",
-        "results",
-        "failures",
-    }
+    {"words of jobs", "words of edges", "words of the worklist", "lanes", "rows", "edges", "slots", "results"}
+    | {"failures", "sessions"}
 )
 """With these a look at the jobs would end, or take them for something else."""
 
@@ -58,6 +50,7 @@ READERS: Final[dict[str, Callable[[Any], object]]] = {
     "failures": columns.read_failure,
     "arguments": decode,
     "policies": columns.read_policy,
+    "sessions": columns.read_session,
 }
 """Statements of these names give texts, and these read them."""
 
@@ -76,7 +69,7 @@ def tell(found: Iterable[Damage]) -> Findings:
     for damage in found:
         by_kind.setdefault(damage.kind, []).append(damage)
     wrong = [
-        f"job {job}: {SAID[kind].format(*words)}"
+        f"{'session' if kind == 'sessions' else 'job'} {job}: {SAID[kind].format(*words)}"
         for kind in SAID
         for _, job, words in sorted(set(by_kind.get(kind, ())))[:NAMED]
     ]

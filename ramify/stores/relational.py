@@ -8,7 +8,23 @@ import msgspec
 
 from ramify.declared import Declaration
 from ramify.graph.retry import retries_of
-from ramify.model import Claim, Edge, Failure, Kind, Lane, Payload, Policy, Result, Row, State, Step, Value, When, Work
+from ramify.model import (
+    Claim,
+    Edge,
+    Failure,
+    Kind,
+    Lane,
+    Payload,
+    Policy,
+    Result,
+    Row,
+    Session,
+    State,
+    Step,
+    Value,
+    When,
+    Work,
+)
 from ramify.model import Verb as WorkVerb
 
 Values = tuple[Any, ...]
@@ -21,6 +37,7 @@ _PLAIN_POLICY: Final = Policy()
 read_policy: Final = msgspec.json.Decoder(Policy).decode
 read_failure: Final = msgspec.json.Decoder(Failure).decode
 read_slots: Final = msgspec.json.Decoder(list[list[str | int]]).decode
+read_session: Final = msgspec.json.Decoder(Session).decode
 _task_decoder = msgspec.json.Decoder(Declaration)
 _encode = msgspec.json.Encoder().encode
 

@@ -44,8 +44,9 @@ SAID: Final = {
     "no such lane": "its lane 999 is not stored",
     "no such work": "which nobody can",
     "broken slots": "cannot be read",
+    "broken session": "session cut: what is stored of it cannot be read",
     "lost job": "which is not stored|but it is not",
-    "lost edge": "no edge leads into its parent|are open or its opening is",
+    "lost edge": "no edge leads into its parent|but it waits for",
     "edge from nobody": "which is not stored|index out",
     "edge from itself": "waits for itself|index out",
     "unique twice": "bears the same unique mark",
@@ -69,7 +70,9 @@ SQL: Final = {
     "no such lane": "UPDATE job SET lane = 999 WHERE id = '{job}'",
     "no such work": "INSERT INTO work (job, verb, cursor) VALUES ('{job}', 'praise', '')",
     "no work": "DELETE FROM work",
+    "no session": "DELETE FROM session WHERE id = 'cut'",
     "broken slots": "UPDATE edge SET slots = '{{' WHERE after = '{after}'",
+    "broken session": "INSERT INTO session (id, about, {lease}) VALUES ('cut', '{{', {no_lease})",
     "lost job": "DELETE FROM job WHERE id = '{job}'",
     "lost edge": "DELETE FROM edge WHERE before = '{job}' AND place >= 0",
     "edge from nobody": "UPDATE edge SET before = '{nobody}' WHERE before = '{job}'",
@@ -79,16 +82,18 @@ SQL: Final = {
     "broken result": "INSERT INTO result (job, value) VALUES ('{job}', {brace})",
 }
 
+UNDO: Final = {"no such work": "no work", "broken session": "no session"}
+"""What not even `reset` survives."""
+
+SQLITE: Final = {"brace": "x'7b'", "null": "x'6e756c6c'", "lease": "lease, boot", "no_lease": "0, ''"}
+POSTGRES: Final = {"brace": "'\\x7b'", "null": "'\\x6e756c6c'", "lease": "lease", "no_lease": "0"}
+"""What the statements call the same."""
+
 MEMORY: Final = SAID.keys() - {
-    *("broken arguments", "broken policy", "broken failure", "broken slots"),
+    *("broken arguments", "broken policy", "broken failure", "broken slots", "broken session"),
     *("no such state", "no such verdict", "no such lane", "no such work"),
 }
 """What can be damaged where all is kept as objects."""
-
-
-def hurt_tables(execute: Callable[[str], object], kind: str, brace: str, names: dict[str, str]) -> None:
-    """Do damage to a database."""
-    execute(SQL[kind].format(brace=brace, null=brace.replace("7b", "6e756c6c"), **names))
 
 
 def hurt_memory(store: Memory, kind: str, names: dict[str, str]) -> None:
@@ -140,6 +145,8 @@ def hurt_redis(store: Redis, kind: str, names: dict[str, str]) -> None:
         "no such lane": [["HSET", "job", one, encode_record(row, 999, 0, 0)]],
         "no such work": [["ZADD", "order", 1, f"{one} praise"]],
         "no work": [["DEL", "order"]],
+        "no session": [["HDEL", "session", "cut"]],
+        "broken session": [["HSET", "session", "cut", "{"]],
         "lost job": [["HDEL", "job", one]],
         "lost edge": [["HDEL", "edge", parent]],
         "edge from nobody": [["HSET", "edge", parent, encode_edge(replace(child, before=NOBODY))]],
@@ -163,19 +170,14 @@ def hurt(app: Ramify, kind: str, names: dict[str, str]) -> None:
     elif isinstance(store, Postgres):
         with store._server.connection() as connection:
             connection.execute(f"SET search_path = {store.schema}")
-            hurt_tables(
-                connection.execute,
-                kind,  # type: ignore[arg-type]
-                "'\\x7b'",
-                names,
-            )
+            connection.execute(SQL[kind].format(**POSTGRES, **names))
             connection.execute("RESET search_path")
     elif isinstance(store, Directory):
-        hurt_tables(store._replica.connection.execute, kind, "x'7b'", names)
+        store._replica.connection.execute(SQL[kind].format(**SQLITE, **names))
     else:
         assert isinstance(store, Sqlite)
         with store._file.reading() as connection:
-            hurt_tables(connection.execute, kind, "x'7b'", names)
+            connection.execute(SQL[kind].format(**SQLITE, **names))
 
 
 def fill(app: Ramify, rng: random.Random) -> dict[str, str]:
@@ -230,8 +232,8 @@ def test_what_belongs_to_nobody_or_cannot_be_read_is_found_on_each_store(tmp_pat
                 assert again.wrong
             assert set(again.wrong) <= set(wrong)
             assert damaged is None or comparable(app) == damaged, f"{each}: a repair changed jobs"
-            if each == "no such work":
-                hurt(app, "no work", names)
+            if each in UNDO:
+                hurt(app, UNDO[each], names)
         app.store.reset()
     print(f"{found} of {found} damages were found on {kind}")
 

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from ramify import Ramify, group, job, series
+from ramify.cli import main
 from ramify.cli.doctor import examine, put_right
 from ramify.model import ENDED, Session, State
 from tests.stores.redis_server import prefix_of, shared_server, shared_url
@@ -158,3 +159,19 @@ def test_a_session_without_lease_is_dead(app: Ramify, tmp_path: Path) -> None:
         app.store.enter(Session("other"))
         assert claimed.id in [claim.row.id for claim in app.store.adopt("other", 10)]
         app.store.leave("other")
+
+
+def test_what_cannot_be_read_at_all_is_said(app: Ramify, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit that is none ends every step; the doctor says so, and a repair begins nothing."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    app.close()
+    shared_server().ask(f"HSET {prefix}limit all many")
+
+    for more in ([], ["--repair"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["doctor", "--url", shared_url(tmp_path), *more])
+        assert ended.value.code == 1
+        assert capsys.readouterr().out == (
+            "something that is stored cannot be read: invalid literal for int() with base 10: 'many'\n"
+            "1 violation; the rest is not looked at, nor put right\n"
+        )

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ramify.codec import decode
-from ramify.model import Edge, JobId, Lane, SessionId, Verb
+from ramify.model import Edge, JobId, Lane, Session, SessionId, Verb
 from ramify.stores.damage import Damage, can_be
 from ramify.stores.redis.lanes import Lanes
 from ramify.stores.redis.link import Word
@@ -40,6 +40,7 @@ NAMES: Final = ("mark", "name")
 """The sorted sets in which names stand, by name and by job: each mark stands in both, a request in the second."""
 
 
+read_session: Final = msgspec.json.Decoder(Session).decode
 _read_work: Final = msgspec.msgpack.Decoder(tuple[str, str | None]).decode
 NO_WORK: Final = msgspec.msgpack.encode(("", None))
 
@@ -68,7 +69,7 @@ class Jobs(Struct):
     """The jobs and edges of a store, requests by job, sessions, and what of these cannot be read."""
 
     records: dict[JobId, Record] = msgspec.field(default_factory=dict)
-    edges: list[Edge] = msgspec.field(default_factory=list)
+    edges: dict[str, Edge] = msgspec.field(default_factory=dict)
     requests: dict[str, JobId] = msgspec.field(default_factory=dict)
     sessions: set[SessionId] = msgspec.field(default_factory=set)
     broken: list[Damage] = msgspec.field(default_factory=list)
@@ -85,10 +86,16 @@ class Jobs(Struct):
     def learn_edge(self, key: str, stored: bytes) -> None:
         """Read an edge."""
         try:
-            self.edges.append(read_edge(key, stored))
+            self.edges[key] = read_edge(key, stored)
         except (ValueError, LookupError):
             after, _, place = key.partition(" ")
             self.broken.append(Damage("edges", after, (place,)))
+
+    def learn_session(self, id: SessionId, stored: bytes) -> None:
+        """Note a session."""
+        self.sessions.add(id)
+        if not can_be(read_session, stored):
+            self.broken.append(Damage("sessions", id))
 
     def learn_work(self, order: Collection[str], work: Mapping[str, bytes]) -> None:
         """Look at the worklist: who is in its order, and the rest of each entry."""
@@ -119,7 +126,7 @@ def find_places(jobs: Jobs, there: Places) -> Places:
     for id, record in records.items():
         places.sorted |= {(key, member): score for key, member, score in entries(id, record)}
         counts.update(counters(record))
-    for edge in jobs.edges:
+    for edge in jobs.edges.values():
         places.sorted["out", out_key(edge)] = 0.0
         before, after = records.get(edge.before), records.get(edge.after)
         if before is not None and after is not None and before.tree != after.tree:

@@ -52,7 +52,7 @@ from ramify.stores.redis.examine import (
 from ramify.stores.redis.insert import KEY, TICKS, alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
-from ramify.stores.redis.records import edge_key, read_edge, read_limit, read_result
+from ramify.stores.redis.records import read_edge, read_limit, read_result, read_row
 from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
 from ramify.stores.redis.server import pairs
 from ramify.stores.redis.steps import Steps, flat, in_slices
@@ -276,17 +276,17 @@ class Redis(Steps):
         results = {id.decode(): read_result(id.decode(), left) for id, left in self._scan("result", pulse)}
         [order] = ask([["ZRANGE", "order", 0, -1]])
         work = [opened.find_work(*_work_key(member.decode())) for member in order]
-        rows = select_rows(opened.transaction, self._lanes, Which(), Page(size=-1))
+        # From the jobs themselves, not by the indexes; a scan may come across the same one twice.
+        stored = dict(self._scan("job", pulse))
+        rows = [read_row(id.decode(), stored[id], self._lanes) for id in sorted(stored)]
+        edges = {key: read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)}
         unfinished = {row.id for row in rows if row.state not in ENDED}
         tried = [row.id for row in rows if row.tries and row.id in unfinished]
         [marks] = ask([["ZRANGEBYLEX", "mark", f"[{KEY}", f"[{KEY}~"]])
         borne = (member.decode().split(" ") for member in marks)
         return Snapshot(
             rows=rows,
-            edges=sorted(
-                (read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)),
-                key=lambda edge: edge_key(edge.after, edge.place),
-            ),
+            edges=[edges[key] for key in sorted(edges)],
             work=[entry for entry in work if isinstance(entry, Work)],
             sessions=[msgspec.json.decode(about, type=Session) for _, about in sorted(self._scan("session", pulse))],
             limits=opened.limits(),
@@ -329,7 +329,8 @@ class Redis(Steps):
         for key, stored in self._scan("edge", pulse):
             jobs.learn_edge(key.decode(), stored)
         jobs.requests = {request.decode(): id.decode() for request, id in self._scan("request", pulse)}
-        jobs.sessions = {id.decode() for id, _ in self._scan("session", pulse)}
+        for id, stored in self._scan("session", pulse):
+            jobs.learn_session(id.decode(), stored)
         order = {entry.decode() for entry, _ in self._scan("order", pulse, "ZSCAN")}
         jobs.learn_work(order, {entry.decode(): stored for entry, stored in self._scan("work", pulse)})
         return jobs

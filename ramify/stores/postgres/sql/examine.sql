@@ -51,6 +51,9 @@ WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = r.job) LIMIT 20
 SELECT min(job), mark, count(*) FROM ramify.mark
 WHERE starts_with(mark, 'cron/') GROUP BY mark HAVING count(*) > 1 LIMIT 20
 
+--: sessions
+SELECT id, about FROM ramify.session
+
 --: retries
 SELECT j.id, p.policy FROM ramify.job j JOIN ramify.payload p ON p.job = j.id WHERE j.tries > 0 AND j.ended IS NULL
 

@@ -48,5 +48,8 @@ SELECT job, request FROM request r WHERE NOT EXISTS (SELECT 1 FROM job WHERE job
 --: ticks
 SELECT min(job), mark, count(*) FROM mark WHERE mark GLOB 'cron/*' GROUP BY mark HAVING count(*) > 1 LIMIT 20
 
+--: sessions
+SELECT id, about FROM session
+
 --: retries
 SELECT j.id, p.policy FROM job j JOIN payload p ON p.job = j.id WHERE j.tries > 0 AND j.ended IS NULL
