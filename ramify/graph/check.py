@@ -85,6 +85,11 @@ class Facts:
         return row.state not in ENDED and self.is_spreading(row.id)
 
 
+def contradicts(row: Row, facts: Facts) -> bool:
+    """Tell whether the job's end is not what its result and its edges say, so that nothing follows from it."""
+    return any(True for check in (_check_result, _check_end) for _ in check(row, facts))
+
+
 def _check_keys(facts: Facts) -> Iterator[str]:
     """Ids and places are unique."""
     rows, edges = facts.snapshot.rows, facts.snapshot.edges

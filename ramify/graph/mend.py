@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from copy import copy
 
 from ramify.graph.arrive import resting_state
-from ramify.graph.check import Facts
+from ramify.graph.check import Facts, contradicts
 from ramify.model import ENDED, Edge, JobId, Mending, Row, Snapshot, State, Verb, Work
 
 
@@ -70,12 +70,17 @@ def _mend_array(row: Row, edges: Iterable[Edge]) -> None:
 
 
 def _missing_spreads(facts: Facts, reopened: set[tuple[JobId, int]]) -> Iterable[Work]:
-    """Return spreads for ended jobs that have not settled an edge: a spread passes over those that are."""
+    """Return spreads for ended jobs that have not settled an edge: a spread passes over those that are.
+
+    An end that the rest of the job contradicts is not passed on: who waits for it would begin too early.
+    """
     found: dict[JobId, None] = {}
     for edge in facts.snapshot.edges:
         before = facts.rows.get(edge.before)
         is_open = edge.verdict is None or (edge.after, edge.place) in reopened
-        if before is not None and is_open and before.state in ENDED and not facts.is_spreading(before.id):
+        if before is None or not is_open or before.state not in ENDED or facts.is_spreading(before.id):
+            continue
+        if not contradicts(before, facts):
             found[before.id] = None
     return [Work(job, Verb.SPREAD) for job in found]
 

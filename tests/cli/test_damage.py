@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ramify import Ramify, group, job, series
 from ramify.cli.doctor import examine, put_right
-from ramify.model import TICK, Payload, Result, Row, State, Value, Which
+from ramify.model import TICK, Payload, Result, Row, Rule, State, Value, Which
 from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
 from ramify.stores.postgres import Postgres
@@ -242,3 +242,19 @@ def comparable(app: Ramify) -> tuple[list[Row], object]:
     """Return the rows and edges that there are."""
     found = app.store.snapshot()
     return found.rows, found.edges
+
+
+@pytest.mark.parametrize("kind", URLS)
+def test_limits_that_were_lowered_are_noted(tmp_path: Path, kind: str) -> None:
+    """More may run than a limit says if that was lowered meanwhile; that is worth a note and no damage."""
+    with Ramify(URLS[kind](tmp_path), tasks=["chores"]) as app:
+        for n in range(2):
+            app.enqueue(job("chores:double", n))
+            assert app.claim() is not None
+        app.store.limit("queue:default", Rule(1))
+
+        found = examine(app.store)
+
+        assert found.wrong == []
+        assert any(note.startswith("queue:default: 2 run, of at most 1") for note in found.notes)
+        app.store.limit("queue:default", None)

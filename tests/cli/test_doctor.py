@@ -71,6 +71,7 @@ LASTING: Final = {
 
 def fill(app: Ramify, rng: random.Random) -> None:
     """Store trees, and let some of their jobs run: there are jobs in every state."""
+    app.enqueue(group(job("chores:double", 1)))
     for _ in range(6):
         leaves: list[AnyNode] = [job("chores:double", n) for n in range(rng.randrange(2, 5))]
         tree = series(group(*leaves), group(*[job("chores:double", leaf) for leaf in leaves[:2]]))
@@ -152,17 +153,30 @@ def _change(name: str, row: Row) -> bool:
         row.tries = 5
     elif name == "never claimed" and row.state is State.RUNNING:
         row.attempt = 0
-    elif name == "work for nobody" and row.parent is None:
+    elif name == "session of one that rests" and row.state is State.READY:
+        row.session = "nobody"
+    elif name == "wrong end" and row.lane.task is None and row.state is State.DONE:
+        row.state = State.FAILED
+    elif name == "done no more" and row.lane.task is not None and row.state is State.DONE:
+        row.state, row.ended = State.READY, None
+    elif name == "done too early" and row.lane.task is not None and row.state is State.READY:
+        row.state, row.ended = State.DONE, 1.0
+    elif name == "lost settle" and row.lane.task is not None and row.state is State.DONE and row.parent:
         return True
+    else:
+        return name == "work for nobody" and row.parent is None
     return row != before
 
 
-def _write(store: Engine, rows: list[Row]) -> None:
-    """Write rows as no step would, or work for nobody."""
-    if rows:
+def _write(store: Engine, name: str, row: Row) -> None:
+    """Write a row as no step would, take back what its end said to others, or write work for nobody."""
+    if name == "lost settle":
         with store._write() as tables:
-            tables.rows([row.id for row in rows])
-            tables.write(rows)
+            tables.reopen(tables.edges_out(row.id, None, 10))
+    elif name != "work for nobody":
+        with store._write() as tables:
+            tables.rows([row.id])
+            tables.write([row])
     elif isinstance(store, Postgres):
         with store._server.connection() as connection:
             connection.execute(f"INSERT INTO {store.schema}.work (job, verb, cursor) VALUES ('nobody', 'spread', '')")
@@ -174,9 +188,12 @@ def _write(store: Engine, rows: list[Row]) -> None:
 ROWS: Final = (
     *("waits", "bads", "size", "last", "state", "ready too early", "lost release", "unknown session"),
     *("forgotten cancel", "ended too early", "work for nobody", "too many crashes", "too many losses", "never claimed"),
-    "too many tries",
+    *("too many tries", "session of one that rests", "wrong end", "done no more", "done too early", "lost settle"),
 )
-BEYOND_MENDING: Final = ("too many tries", "too many crashes", "too many losses", "never claimed")
+BEYOND_MENDING: Final = (
+    *("too many tries", "too many crashes", "too many losses", "never claimed"),
+    *("wrong end", "done no more", "done too early"),
+)
 
 
 @pytest.mark.slow
@@ -198,14 +215,18 @@ def test_damage_of_each_kind_is_found_on_each_store(tmp_path: Path, kind: str) -
             rows = app.store.snapshot().rows
             rng.shuffle(rows)
             victim = next(row for row in rows if _change(name, row))
-            _write(app.store, [] if name == "work for nobody" else [victim])
+            _write(app.store, name, victim)
 
             wrong = examine(app.store).wrong
 
             assert wrong, f"{name} of {victim.id} was not found"
             found += 1
-            if name not in BEYOND_MENDING:
-                mend(app)
+            damaged = app.store.snapshot().rows
+            mend(app)
+            if name in BEYOND_MENDING:
+                assert examine(app.store).wrong == wrong, f"{name} of {victim.id} was hidden"
+                assert app.store.snapshot().rows == damaged, f"{name} of {victim.id}: a repair guessed"
+            else:
                 assert examine(app.store).wrong == [], f"{name} of {victim.id} was not mended"
         app.store.reset()
     print(f"{found} of {found} damages were found on {kind}")
