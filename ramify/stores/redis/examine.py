@@ -39,10 +39,10 @@ SESSIONS: Final = ("lease", "dead")
 NAMES: Final = ("mark", "name")
 """The sorted sets in which names stand, by name and by job: each mark stands in both, a request in the second."""
 
-
-read_session: Final = msgspec.json.Decoder(Session).decode
+_read_session: Final = msgspec.json.Decoder(Session).decode
 _read_work: Final = msgspec.msgpack.Decoder(tuple[str, str | None]).decode
-NO_WORK: Final = msgspec.msgpack.encode(("", None))
+_NO_WORK: Final = msgspec.msgpack.encode(("", None))
+"""Stands for what is not there."""
 
 
 class Beside(Struct):
@@ -94,14 +94,14 @@ class Jobs(Struct):
     def learn_session(self, id: SessionId, stored: bytes) -> None:
         """Note a session."""
         self.sessions.add(id)
-        if not can_be(read_session, stored):
+        if not can_be(_read_session, stored):
             self.broken.append(Damage("sessions", id))
 
     def learn_work(self, order: Collection[str], work: Mapping[str, bytes]) -> None:
         """Look at the worklist: who is in its order, and the rest of each entry."""
         for entry in sorted({*order, *work}):
             job, _, verb = entry.partition(" ")
-            if not can_be(Verb, verb) or not can_be(_read_work, work.get(entry, NO_WORK)):
+            if not can_be(Verb, verb) or not can_be(_read_work, work.get(entry, _NO_WORK)):
                 self.broken.append(Damage("words of the worklist", job, (verb,)))
             elif entry not in work or entry not in order:
                 self.broken.append(Damage("half of the worklist", job, (verb,)))
