@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -106,6 +107,10 @@ def watch(pid: int) -> int | None:
     return None
 
 
+class Waiter(threading.Thread):
+    """A thread that only waits in the kernel; it holds no lock that a fork made beside it would need."""
+
+
 def clock() -> float:
     """Return seconds that also pass while the machine sleeps, where it tells; the same in all processes."""
     if sys.platform == "linux":
@@ -135,10 +140,11 @@ if sys.platform == "win32" or not HAS_GROUPS:
         """Open a folder to queue on it; None where that cannot be done."""
         return None
 
-    def take_turn(descriptor: int) -> None:
-        """Wait for the turn of those who queue."""
+    def take_turn(descriptor: int, wait: bool = True) -> bool:
+        """Take the turn of those who queue; return False if another one has it, unless that is waited for."""
+        return True
 
-    def pass_turn(descriptor: int) -> None:
+    def leave_turn(descriptor: int) -> None:
         """Let the next one have his turn."""
 
     def has_open(path: os.PathLike[str]) -> bool:
@@ -274,11 +280,15 @@ else:
         """Open a folder to queue on it; None where that cannot be done."""
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def take_turn(descriptor: int) -> None:
-        """Wait for the turn of those who queue."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def take_turn(descriptor: int, wait: bool = True) -> bool:
+        """Take the turn of those who queue; return False if another one has it, unless that is waited for."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
 
-    def pass_turn(descriptor: int) -> None:
+    def leave_turn(descriptor: int) -> None:
         """Let the next one have his turn."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 

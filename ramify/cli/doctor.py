@@ -12,6 +12,7 @@ from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.graph.check import find_excess, find_overtried, find_violations
 from ramify.graph.mend import find_mending
+from ramify.model import Mending
 from ramify.picture.words import many, plain
 from ramify.stores.protocol import Store
 
@@ -94,9 +95,11 @@ def put_right(store: Store) -> int:
         if place.unreadable:
             break
         done = store.reindex() if place.wrong else 0
-        done += store.mend(find_mending(store.snapshot()))
-        while store.drain():
-            pass
+        mending = find_mending(store.snapshot())
+        if mending != Mending():
+            done += store.mend(mending)
+            while store.drain():
+                pass
         changes += done
         if not done:
             break

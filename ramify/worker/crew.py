@@ -15,7 +15,7 @@ from typing import Final
 from ramify.errors import CannotStart
 from ramify.inlet import Inlet
 from ramify.model import Back, Claim, JobId, Line, Outcome, Progress, Row, Value
-from ramify.system import CAN_FORK
+from ramify.system import CAN_FORK, Waiter
 from ramify.tasks import Tasks
 from ramify.worker.call import Advance, Report, Said
 from ramify.worker.deal import AHEAD, LONG, count_room, deal, is_free, release
@@ -36,7 +36,7 @@ LOOK_EVERY: Final = 1.0
 """Seconds between looks for processes that have lost the job which started them."""
 
 STILL_BORN: Final = 6
-"""So many children in a row that die before they have run anything are no accident."""
+"""That children die before they have run anything is no accident if it happens more often than so, in a row."""
 
 
 class Crew:
@@ -187,8 +187,11 @@ class Crew:
                 if len(hand.flights) > 1:
                     self._pending.extendleft(reversed(hand.take_back_behind(now, LONG)))
         dead = [(hand, death) for hand in self._hands if (death := hand.reap()) is not None]
-        for hand, death in dead:
-            self._bury(hand, death)
+        still_born = [death for hand, death in dead if self._bury(hand, death)]
+        if still_born:
+            self._delay_births(still_born[-1])
+        elif dead:
+            self._still_born = 0
         if dead:
             self._orphans.end(self._own())
         if self._next_look <= now:
@@ -236,9 +239,22 @@ class Crew:
 
     def _is_fresh(self) -> bool:
         """Tell whether a child must be a fresh Python: so asked, or because a fork could copy another thread's lock."""
-        return self._fresh or (threading.active_count() > 1 and "__main__" not in self._tasks.modules)
+        others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+        may_hold_locks = not all(isinstance(thread, Waiter) for thread in others)
+        return self._fresh or (may_hold_locks and "__main__" not in self._tasks.modules)
 
-    def _bury(self, hand: Hand, death: Death) -> None:
+    def _delay_births(self, death: Death) -> None:
+        """Let the next children wait, longer each time. Those that died together count once: they had one reason."""
+        self._still_born += 1
+        if self._still_born > STILL_BORN:
+            raise CannotStart(
+                f"child processes die as they start, the last one with {death}; "
+                f"see what it wrote, and whether a fresh Python can import {', '.join(self._tasks.modules)}"
+            )
+        self._next_birth = monotonic() + min(5.0, 0.05 * 2**self._still_born)
+
+    def _bury(self, hand: Hand, death: Death) -> bool:
+        """Take back what a dead child had, and end what it ran; return whether it had run nothing yet."""
         self._hands.remove(hand)
         self._guard.remove(hand.process.pid)
         advances: list[tuple[Flight, Advance | Said]] = []
@@ -252,16 +268,7 @@ class Crew:
         for flight in begun:
             self._finish(flight, after_death(flight, hand.doom, death))
         hand.close()
-        if hand.proven or hand.doom or begun:
-            self._still_born = 0
-        else:
-            self._still_born += 1
-            if self._still_born > STILL_BORN:
-                raise CannotStart(
-                    f"child processes die as they start, the last one with {death}; "
-                    f"see what it wrote, and whether a fresh Python can import {', '.join(self._tasks.modules)}"
-                )
-            self._next_birth = monotonic() + min(5.0, 0.05 * 2**self._still_born)
+        return not (hand.proven or hand.doom or begun)
 
     # The end
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ramify.model import State, Which
+from ramify.stores.sqlite.turn import find_stopped_writer, is_stopped
 from ramify.worker.process import children_of
 from tests.worker.conftest import Place, call, group
 from tests.worker.short import LEASE
@@ -39,7 +40,7 @@ def start(shared: Place, tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for process in started:
-        send([process.pid], signal.SIGCONT)
+        send([process.pid, *children_of(process.pid)], signal.SIGCONT)
         process.kill()
         process.wait()
 
@@ -49,6 +50,22 @@ def send(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def freeze(pids: list[int], place: Place) -> None:
+    """Stop processes, but none in the middle of a write to SQLite: it keeps all others out (`sqlite/test_turn.py`)."""
+    sidecar = Path(place.url.partition(":///")[2].partition("?")[0] + "-sessions")
+    send(pids, signal.SIGSTOP)
+    until(lambda: all(map(is_frozen, pids)))
+    while place.url.startswith("sqlite:") and find_stopped_writer(sidecar):
+        send(pids, signal.SIGCONT)
+        send(pids, signal.SIGSTOP)
+        until(lambda: all(map(is_frozen, pids)))
+
+
+def is_frozen(pid: int) -> bool:
+    """Tell whether each thread of a process is stopped."""
+    return all(is_stopped(f"{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task"))
 
 
 def read_pids(path: Path) -> list[int]:
@@ -68,7 +85,7 @@ def test_t6_a_frozen_host_is_refused_when_it_wakes(shared: Place, start: Start, 
         until(lambda: all(map(read_pids, paths)))  # noqa: B023
         everybody = [pid for worker in frozen for pid in (worker.pid, *children_of(worker.pid))]
         first = [read_pids(path)[0] for path in paths]
-        send(everybody, signal.SIGSTOP)
+        freeze(everybody, shared)
         other = start(FROZEN)
 
         until(lambda: all(len(read_pids(path)) == 2 for path in paths), 60)  # noqa: B023
@@ -148,3 +165,17 @@ def test_a_killed_child_is_missed_at_once(shared: Place, start: Start, tmp_path:
     print(f"a dead child's job ran again after {time.monotonic() - killed:.2f} s")
     until(lambda: shared.row(job).state is State.DONE and shared.row(others).state is State.DONE)
     assert [row.crashes for row in shared.store.jobs(Which()) if row.crashes] == [1]
+
+
+def test_children_that_die_together_are_one_misfortune(shared: Place, start: Start) -> None:
+    """However many have run nothing yet, the worker starts others: only what happens again and again ends it."""
+    worker = start(9)
+    until(lambda: len(children_of(worker.pid)) > 9)
+    os.kill(worker.pid, signal.SIGSTOP)
+    send(children_of(worker.pid), signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGCONT)
+
+    job = shared.add(call("double", 2))
+
+    until(lambda: shared.row(job).state is State.DONE)
+    assert worker.poll() is None

@@ -1,7 +1,7 @@
 """The database file: opened, checked, migrated, and written by one transaction at a time.
 
-Writers queue on a `flock` of a directory beside the file, because SQLite's own busy handler starves all but one
-(measured: splits of 20,000 to 0); `BEGIN IMMEDIATE` and a busy timeout stay as the net below.
+Writers queue (`turn`), because SQLite's own busy handler starves all but one (measured: splits of 20,000 to 0);
+`BEGIN IMMEDIATE` and a busy timeout stay as the net below.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
-from ramify import system
 from ramify.errors import BadStore, NewerSchema, RamifyError, StoreDown, StoreFull
 from ramify.stores.sqlite.statements import MIGRATIONS
+from ramify.stores.sqlite.turn import Turn
 
 APPLICATION_ID: Final = 0x72616D69
 """What `PRAGMA application_id` holds in a file of ours: "rami" in ASCII."""
@@ -32,10 +32,10 @@ class File:
         self._synchronous = ""
         self._pid = os.getpid()
         self._is_closed = False
-        self._queue: int | None = None
         # Whole and without links: the program may change its folder, and all names of a file mean one queue.
         self.path = pathlib.Path(path).resolve()
         self.sidecar = pathlib.Path(f"{self.path}-sessions")
+        self._turn = Turn(self.path, self.sidecar)
         try:
             refuse_bad_place(self.path)
             self.connection = self._connect(factory)
@@ -64,17 +64,13 @@ class File:
         self.connection.execute("PRAGMA busy_timeout = 10000")
         self.connection.execute("PRAGMA cache_size = -16384")
         self._version()  # refuses a foreign database before anything is made beside it
-        self._queue = self._open_queue()
+        self._turn.open()
         self._migrate()
-
-    def _open_queue(self) -> int | None:
-        self.sidecar.mkdir(mode=0o700, exist_ok=True)
-        return system.open_folder(self.sidecar)  # without one, only the busy timeout queues writers
 
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
             return
-        self._take_turn()
+        self._turn.take()
         try:
             if self.connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 self.connection.execute("PRAGMA journal_mode = WAL")
@@ -88,7 +84,7 @@ class File:
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            self._pass_turn()
+            self._turn.leave()
 
     def _version(self) -> int:
         """Return how many migrations were applied. Raise if the file is not ours, or newer than this program."""
@@ -115,7 +111,7 @@ class File:
         self._refuse_misuse()
         with self._lock:
             try:
-                self._take_turn()
+                self._turn.take()
                 self._set_synchronous("FULL" if durable and self._durable else "NORMAL")
                 self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
@@ -125,7 +121,7 @@ class File:
                     self.connection.execute("ROLLBACK")
                 _raise_translated(error, self.path)
             finally:
-                self._pass_turn()
+                self._turn.leave()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -147,14 +143,6 @@ class File:
         if self._is_closed:
             raise BadStore(f"the store at {self.path} is closed; use it before `close`, or before its `with` ends")
 
-    def _take_turn(self) -> None:
-        if self._queue is not None:
-            system.take_turn(self._queue)
-
-    def _pass_turn(self) -> None:
-        if self._queue is not None:
-            system.pass_turn(self._queue)
-
     def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:
             self.connection.execute(f"PRAGMA synchronous = {level}")
@@ -165,9 +153,7 @@ class File:
         with self._lock:
             self._is_closed = True
             self.connection.close()
-            if self._queue is not None:
-                os.close(self._queue)
-                self._queue = None
+            self._turn.close()
 
 
 def _raise_translated(error: BaseException, path: pathlib.Path) -> NoReturn:

@@ -145,7 +145,7 @@ class Sqlite(Engine):
 
     def examine(self) -> Findings:
         with self._file.reading() as connection:
-            return examine(connection, self._file.path)
+            return examine(connection, self._file.path, self._file.sidecar)
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         return self._bells.wait(WATCHER if queues is None else WORKER, timeout, also)
