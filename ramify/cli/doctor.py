@@ -10,7 +10,7 @@ from rich.text import Text
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
-from ramify.graph.check import find_excess, find_overtried, find_violations
+from ramify.graph.check import find_excess, find_orphans, find_overtried, find_violations
 from ramify.graph.mend import find_mending
 from ramify.model import Mending
 from ramify.picture.words import many, plain
@@ -83,7 +83,9 @@ def _look_at_all(store: Store) -> Diagnosis:
         return Diagnosis(0, 0, place.wrong, place.notes, whole=False)
     snapshot = store.snapshot()
     wrong = [*place.wrong, *find_violations(snapshot), *find_overtried(snapshot)]
-    notes = [*place.notes, *find_excess(snapshot)]
+    about = store.info()
+    alive = {session.id for session in about.sessions} - set(about.lost)
+    notes = [*place.notes, *find_excess(snapshot), *find_orphans(snapshot, alive)]
     return Diagnosis(len(snapshot.rows), len(snapshot.edges), wrong, notes)
 
 

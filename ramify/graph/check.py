@@ -5,14 +5,14 @@ tree that is being purged loses its jobs a slice at a time, so its jobs are aske
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, TypeVar
 
 from ramify.codec import is_json
 from ramify.graph.arrive import resting_state
 from ramify.graph.ends import decide_end
 from ramify.graph.fit import in_force, scopes
-from ramify.model import ENDED, Edge, JobId, Kind, Row, Snapshot, State, Step, Verb
+from ramify.model import ENDED, Edge, JobId, Kind, Row, SessionId, Snapshot, State, Step, Verb
 
 K = TypeVar("K")
 MOST_CRASHES: Final = 3
@@ -36,6 +36,15 @@ def find_overtried(snapshot: Snapshot) -> list[str]:
         for row in snapshot.rows
         if row.state not in ENDED and row.tries > (allowed := snapshot.retries.get(row.id, row.tries))
     ]
+
+
+def find_orphans(snapshot: Snapshot, alive: Collection[SessionId]) -> list[str]:
+    """Return, as a sentence, how many jobs of workers that are gone nobody has taken over yet."""
+    orphans = sum(row.state is State.RUNNING and row.session not in alive for row in snapshot.rows)
+    if not orphans:
+        return []
+    some = "1 running job" if orphans == 1 else f"{orphans:,} running jobs"
+    return [f"{some} of workers that are gone; the next worker takes {'it' if orphans == 1 else 'them'} over"]
 
 
 def find_excess(snapshot: Snapshot) -> list[str]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ramify import Ramify, group, job, series
 from ramify.cli.doctor import examine, put_right
-from ramify.model import TICK, Payload, Result, Row, Rule, State, Value, Which
+from ramify.model import TICK, Payload, Result, Row, Rule, Session, State, Value, Want, Which
 from ramify.stores.directory import Directory
 from ramify.stores.memory import Memory
 from ramify.stores.postgres import Postgres
@@ -258,3 +258,22 @@ def test_limits_that_were_lowered_are_noted(tmp_path: Path, kind: str) -> None:
         assert found.wrong == []
         assert any(note.startswith("queue:default: 2 run, of at most 1") for note in found.notes)
         app.store.limit("queue:default", None)
+
+
+@pytest.mark.parametrize("kind", URLS)
+def test_jobs_of_workers_that_are_gone_are_noted(tmp_path: Path, kind: str) -> None:
+    """They are no damage: the next worker takes them over. While their own worker lives, nothing is said."""
+    said = "1 running job of workers that are gone; the next worker takes it over"
+    with Ramify(URLS[kind](tmp_path), tasks=["chores"]) as app:
+        app.enqueue("chores:double", 1)
+        app.store.enter(Session("s"))
+        [claim] = app.store.exchange("s", [], Want(1)).claims
+        assert said not in examine(app.store).notes
+
+        app.store.leave("s")
+
+        found = examine(app.store)
+        assert (found.wrong, said in found.notes) == ([], True)
+        app.store.enter(Session("other"))
+        assert [each.row.id for each in app.store.adopt("other", 1)] == [claim.row.id]
+        assert said not in examine(app.store).notes
