@@ -10,6 +10,7 @@ from rich.text import Text
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
+from ramify.errors import RamifyError
 from ramify.graph.check import find_excess, find_orphans, find_overtried, find_violations
 from ramify.graph.mend import find_mending
 from ramify.model import Mending
@@ -73,6 +74,8 @@ def examine(store: Store) -> Diagnosis:
 def _look(store: Store) -> Diagnosis:
     try:
         return _look_at_all(store)
+    except RamifyError:  # it could not be looked at
+        raise
     except (ValueError, LookupError, struct.error) as error:  # what is seldom damaged is not looked at one by one
         return Diagnosis(0, 0, [f"something that is stored cannot be read: {error}"], [], whole=False)
 

@@ -175,3 +175,19 @@ def test_what_cannot_be_read_at_all_is_said(app: Ramify, tmp_path: Path, capsys:
             "something that is stored cannot be read: invalid literal for int() with base 10: 'many'\n"
             "1 violation; the rest is not looked at, nor put right\n"
         )
+
+
+def test_a_key_of_another_kind_is_not_looked_at(
+    app: Ramify, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where somebody else's key is, nothing can be checked: that is status 2."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    app.close()
+    shared_server().ask(f"DEL {prefix}edge")
+    shared_server().ask(f"SET {prefix}edge theirs")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--url", shared_url(tmp_path)])
+
+    assert ended.value.code == 2
+    assert "keys with this prefix are another program's" in capsys.readouterr().err
