@@ -49,7 +49,7 @@ storm: $(VENV)/.dev ## kill, freeze, stop and starve workers for hours, and expl
 	@STORM_FREEZES=40 STORM_FROZEN=25 $(BIN)/python -m pytest -q -s tests/worker/test_freeze.py
 	@STORM_FULL=50 $(BIN)/python -m pytest -q -s tests/worker/test_full_disk.py
 	@STORM_STOPS=500 STORM_ROLLS=50 $(BIN)/python -m pytest -q -s tests/pool/test_deploy.py
-	@STORM_DAMAGE=1000 STORM_LOOKS=1000 $(BIN)/python -m pytest -q -s tests/cli/test_doctor.py
+	@STORM_DAMAGE=1000 STORM_LOOKS=1000 $(BIN)/python -m pytest -q -s tests/cli/test_doctor.py tests/cli/test_damage.py
 	@STORM_DOCUMENTS=1000000 STORM_NAMES=10000 $(BIN)/python -m pytest -q -s --timeout=3600 tests/security
 	@STORM=2000 $(BIN)/python -m pytest -q --timeout=3600 tests/stores/test_machine.py
 	@$(BIN)/python -m pytest -q --timeout=3600 -m storm

@@ -191,6 +191,9 @@ class Payload(Struct, gc=False):
 UNIQUE: Final = "unique/"
 """Begins a mark that one unfinished job at most may bear."""
 
+TICK: Final = "cron/"
+"""Begins the mark of a tick, which one job at most bears."""
+
 
 class Unless(Struct, frozen=True):
     """Do not add the row if a job with this mark was done within so many seconds, or is unfinished: use that job.
@@ -470,10 +473,14 @@ class Mending(Struct):
 
 
 class Findings(Struct):
-    """How the place is where a store keeps its jobs: what is `wrong` with it, and what is only worth a note."""
+    """How the place is where a store keeps its jobs: what is `wrong` with it, and what is only worth a note.
+
+    `unreadable` says that a look at the jobs would end, or be misled, by some of what is wrong.
+    """
 
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unreadable: bool = False
 
 
 class Snapshot(Struct):
@@ -487,6 +494,8 @@ class Snapshot(Struct):
     results: dict[JobId, Result]
     rivals: list[list[JobId]] = field(default_factory=list)
     """Unfinished jobs that bear the same unique mark, if there are such."""
+    retries: dict[JobId, int] = field(default_factory=dict)
+    """How often unfinished jobs that were tried before may be tried again, as their policies say."""
 
 
 Counts: TypeAlias = Mapping[str, int]

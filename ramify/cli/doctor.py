@@ -1,5 +1,6 @@
 """`ramify doctor`: does what is stored keep the promises of the store, and can it be put right?"""
 
+import struct
 from typing import Annotated, Final
 
 import typer
@@ -9,10 +10,11 @@ from rich.text import Text
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
-from ramify.graph.check import find_excess, find_violations
+from ramify.errors import RamifyError
+from ramify.graph.check import find_excess, find_orphans, find_overtried, find_violations
 from ramify.graph.mend import find_mending
+from ramify.model import Mending
 from ramify.picture.words import many, plain
-from ramify.stores.directory import Directory
 from ramify.stores.protocol import Store
 
 TIMES: Final = 5
@@ -20,12 +22,16 @@ TIMES: Final = 5
 
 
 class Diagnosis(Struct):
-    """What a look at a store found: `wrong` are sentences, each about a job or the place where it is kept."""
+    """What a look at a store found: `wrong` are sentences, each about a job or the place where it is kept.
+
+    The look was not `whole` if something cannot be read without which the rest would be misread.
+    """
 
     jobs: int
     edges: int
     wrong: list[str]
     notes: list[str]
+    whole: bool = True
 
 
 def doctor(
@@ -42,7 +48,7 @@ def doctor(
     with open_existing(url) as app:
         found = examine(app.store)
         before = found.wrong
-        changes = put_right(app.store) if repair and before else 0
+        changes = put_right(app.store) if repair and before and found.whole else 0
         if changes:
             found = examine(app.store)
     mended = [wrong for wrong in before if wrong not in found.wrong]
@@ -66,30 +72,39 @@ def examine(store: Store) -> Diagnosis:
 
 
 def _look(store: Store) -> Diagnosis:
+    try:
+        return _look_at_all(store)
+    except RamifyError:  # it could not be looked at
+        raise
+    except (ValueError, LookupError, struct.error) as error:  # what is seldom damaged is not looked at one by one
+        return Diagnosis(0, 0, [f"something that is stored cannot be read: {error}"], [], whole=False)
+
+
+def _look_at_all(store: Store) -> Diagnosis:
     place = store.examine()
-    if isinstance(store, Directory):
-        place.notes += [f"passed over: {stray}" for stray in store.strays()]
-    if place.wrong:
-        # What cannot be read would end the look at everything else.
-        return Diagnosis(0, 0, place.wrong, place.notes)
+    if place.unreadable:  # that would end a look at the jobs, or mislead it
+        return Diagnosis(0, 0, place.wrong, place.notes, whole=False)
     snapshot = store.snapshot()
-    notes = [*place.notes, *find_excess(snapshot)]
-    return Diagnosis(len(snapshot.rows), len(snapshot.edges), find_violations(snapshot), notes)
+    wrong = [*place.wrong, *find_violations(snapshot), *find_overtried(snapshot)]
+    about = store.info()
+    alive = {session.id for session in about.sessions} - set(about.lost)
+    notes = [*place.notes, *find_excess(snapshot), *find_orphans(snapshot, alive)]
+    return Diagnosis(len(snapshot.rows), len(snapshot.edges), wrong, notes)
 
 
 def put_right(store: Store) -> int:
-    """Put right what can be; return how many changes that took."""
+    """Put right what can be; return how many changes that took. What cannot be read is not guessed at."""
     changes = 0
     for _ in range(TIMES):
-        if store.examine().wrong:
-            done = store.reindex()
-            if not done:
-                return changes
-            changes += done
-            continue
-        done = store.mend(find_mending(store.snapshot()))
-        while store.drain():
-            pass
+        place = store.examine()
+        if place.unreadable:
+            break
+        done = store.reindex() if place.wrong else 0
+        mending = find_mending(store.snapshot())
+        if mending != Mending():
+            done += store.mend(mending)
+            while store.drain():
+                pass
         changes += done
         if not done:
             break
@@ -104,6 +119,11 @@ def _print(found: Diagnosis, mended: list[str]) -> None:
         console.print(Text(plain(line), style="red"), soft_wrap=True)
     for line in found.notes:
         note(f"note: {line}")
+    if not found.whole:
+        console.print(
+            f"{many(len(found.wrong), 'violation')}; the rest is not looked at, nor put right", soft_wrap=True
+        )
+        return
     size = f"{many(found.jobs, 'job')}, {many(found.edges, 'edge')}"
     if found.wrong:
         console.print(f"{many(len(found.wrong), 'violation')} in {size}", soft_wrap=True)

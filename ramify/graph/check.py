@@ -5,14 +5,14 @@ tree that is being purged loses its jobs a slice at a time, so its jobs are aske
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, TypeVar
 
 from ramify.codec import is_json
 from ramify.graph.arrive import resting_state
 from ramify.graph.ends import decide_end
 from ramify.graph.fit import in_force, scopes
-from ramify.model import ENDED, Edge, JobId, Kind, Row, Snapshot, State, Step, Verb
+from ramify.model import ENDED, Edge, JobId, Kind, Row, SessionId, Snapshot, State, Step, Verb
 
 K = TypeVar("K")
 MOST_CRASHES: Final = 3
@@ -27,6 +27,24 @@ def find_violations(snapshot: Snapshot) -> list[str]:
         checks = (_check_over,) if row.tree in facts.purging else CHECKS
         found += [f"job {row.id}: {wrong}" for check in checks for wrong in check(row, facts)]
     return found
+
+
+def find_overtried(snapshot: Snapshot) -> list[str]:
+    """Return which jobs were tried more often than their policies allow, which stores do not know, so cannot refuse."""
+    return [
+        f"job {row.id}: is to run again after {row.tries} tries that failed, of which its policy allows {allowed}"
+        for row in snapshot.rows
+        if row.state not in ENDED and row.tries > (allowed := snapshot.retries.get(row.id, row.tries))
+    ]
+
+
+def find_orphans(snapshot: Snapshot, alive: Collection[SessionId]) -> list[str]:
+    """Return, as a sentence, how many jobs of workers that are gone nobody has taken over yet."""
+    orphans = sum(row.state is State.RUNNING and row.session not in alive for row in snapshot.rows)
+    if not orphans:
+        return []
+    some = "1 running job" if orphans == 1 else f"{orphans:,} running jobs"
+    return [f"{some} of workers that are gone; the next worker takes {'it' if orphans == 1 else 'them'} over"]
 
 
 def find_excess(snapshot: Snapshot) -> list[str]:
@@ -53,6 +71,8 @@ class Facts:
         self.purging = {work.job for work in snapshot.work if work.verb is Verb.PURGE and work.cursor}
         self.sessions = {session.id for session in snapshot.sessions}
         self.links = {(edge.before, edge.after) for edge in snapshot.edges}
+        self.maimed = {row.parent for row in snapshot.rows if row.parent and (row.id, row.parent) not in self.links}
+        """Jobs that have lost the edge from one of their children."""
         self.into: dict[JobId, list[Edge]] = {}
         for edge in snapshot.edges:
             self.into.setdefault(edge.after, []).append(edge)
@@ -72,6 +92,11 @@ class Facts:
     def is_opening(self, row: Row) -> bool:
         """Tell whether the job waits for its own opening."""
         return row.state not in ENDED and self.is_spreading(row.id)
+
+
+def contradicts(row: Row, facts: Facts) -> bool:
+    """Tell whether the job's end is not what its result and its edges say, so that nothing follows from it."""
+    return any(True for check in (_check_result, _check_end) for _ in check(row, facts))
 
 
 def _check_keys(facts: Facts) -> Iterator[str]:
@@ -148,7 +173,7 @@ def _check_counters(row: Row, facts: Facts) -> Iterator[str]:
     waits = sum(edge.verdict is None for edge in edges) + facts.is_opening(row)
     bads = sum(edge.bad for edge in edges)
     if row.waits != waits:
-        yield f"waits is {row.waits}, but {waits} of its edges are open or its opening is"
+        yield f"waits is {row.waits}, but it waits for {waits}"
     if row.bads != bads:
         yield f"bads is {row.bads}, but {bads} of its edges are bad"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from copy import copy
 
 from ramify.graph.arrive import resting_state
-from ramify.graph.check import Facts
+from ramify.graph.check import Facts, contradicts
 from ramify.model import ENDED, Edge, JobId, Mending, Row, Snapshot, State, Verb, Work
 
 
@@ -42,8 +42,9 @@ def _wrong_edges(row: Row, facts: Facts) -> Iterable[Edge]:
 
 
 def _mend(row: Row, facts: Facts, reopened: set[tuple[JobId, int]]) -> Row:
+    """Return the row as it should be; its counters stay where they may count an edge or a job that is gone."""
     mended, edges = copy(row), facts.edges_into(row)
-    if len(edges) == len(facts.into.get(row.id, [])):  # or it counts what cannot be seen any more
+    if len(edges) == len(facts.into.get(row.id, [])) and row.id not in facts.maimed:
         open_ = [edge for edge in edges if edge.verdict is None or (edge.after, edge.place) in reopened]
         mended.waits = len(open_) + facts.is_opening(row)
         mended.bads = sum(edge.bad for edge in edges) - sum(edge.verdict is not None for edge in open_)
@@ -69,12 +70,17 @@ def _mend_array(row: Row, edges: Iterable[Edge]) -> None:
 
 
 def _missing_spreads(facts: Facts, reopened: set[tuple[JobId, int]]) -> Iterable[Work]:
-    """Return spreads for ended jobs that have not settled an edge: a spread passes over those that are."""
+    """Return spreads for ended jobs that have not settled an edge: a spread passes over those that are.
+
+    An end that the rest of the job contradicts is not passed on: who waits for it would begin too early.
+    """
     found: dict[JobId, None] = {}
     for edge in facts.snapshot.edges:
         before = facts.rows.get(edge.before)
         is_open = edge.verdict is None or (edge.after, edge.place) in reopened
-        if before is not None and is_open and before.state in ENDED and not facts.is_spreading(before.id):
+        if before is None or not is_open or before.state not in ENDED or facts.is_spreading(before.id):
+            continue
+        if not contradicts(before, facts):
             found[before.id] = None
     return [Work(job, Verb.SPREAD) for job in found]
 

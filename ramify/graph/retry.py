@@ -4,10 +4,15 @@ import math
 from collections.abc import Collection
 from typing import Final
 
-from ramify.model import Failure, Retry
+from ramify.model import Failure, Policy, Retry
 
 WORTH: Final = frozenset({"error", "timeout"})
 """Kinds of failures that another try may mend; arguments that do not fit once never will."""
+
+
+def retries_of(policy: Policy) -> int:
+    """Return how often a job that failed may be tried again."""
+    return policy.retry.times if policy.retry else 0
 
 
 def delay_before_retry(

@@ -1,11 +1,30 @@
 """Between the columns of the tables and the words of the model."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from ramify.declared import Declaration
-from ramify.model import Claim, Edge, Failure, Kind, Lane, Payload, Policy, Result, Row, State, Step, Value, When, Work
+from ramify.graph.retry import retries_of
+from ramify.model import (
+    Claim,
+    Edge,
+    Failure,
+    Kind,
+    Lane,
+    Payload,
+    Policy,
+    Result,
+    Row,
+    Session,
+    State,
+    Step,
+    Value,
+    When,
+    Work,
+)
 from ramify.model import Verb as WorkVerb
 
 Values = tuple[Any, ...]
@@ -15,10 +34,11 @@ _STEPS: Final = {step.value: step for step in Step}
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _WHENS: Final = {when.value: when for when in When}
 _PLAIN_POLICY: Final = Policy()
-_policy_decoder = msgspec.json.Decoder(Policy)
-_failure_decoder = msgspec.json.Decoder(Failure)
+read_policy: Final = msgspec.json.Decoder(Policy).decode
+read_failure: Final = msgspec.json.Decoder(Failure).decode
+read_slots: Final = msgspec.json.Decoder(list[list[str | int]]).decode
+read_session: Final = msgspec.json.Decoder(Session).decode
 _task_decoder = msgspec.json.Decoder(Declaration)
-_slots_decoder = msgspec.json.Decoder(list[list[str | int]])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,9 +83,7 @@ def changed_values(row: Row, lane: int) -> Values:
 def read_edge(v: Values) -> Edge:
     """Return the edge that these columns hold."""
     after, place, before, kind, asks, slots, verdict = v
-    return Edge(
-        after, place, before, _KINDS[kind], _WHENS[asks], slots and _slots_decoder.decode(slots), _STATES.get(verdict)
-    )
+    return Edge(after, place, before, _KINDS[kind], _WHENS[asks], slots and read_slots(slots), _STATES.get(verdict))
 
 
 def edge_values(edge: Edge) -> Values:
@@ -86,7 +104,7 @@ def read_claim(v: Values, lanes: dict[int, Lane]) -> tuple[Claim, bool]:
     args, policy, takes, *row = v
     if args is None:
         return Claim(read_row(tuple(row), lanes), Payload()), False
-    payload = Payload(args, _policy_decoder.decode(policy) if policy else _PLAIN_POLICY)
+    payload = Payload(args, read_policy(policy) if policy else _PLAIN_POLICY)
     return Claim(read_row(tuple(row), lanes), payload), takes == 1
 
 
@@ -96,7 +114,7 @@ def read_result(v: Values) -> Result:
     return Result(
         job,
         None if value is None else Value(value, spread == 1),
-        None if failure is None else _failure_decoder.decode(failure),
+        None if failure is None else read_failure(failure),
         percent,
         status,
     )
@@ -116,3 +134,12 @@ def read_work(v: Values) -> Work:
 def read_task(about: str) -> Declaration:
     """Return what a task was declared to be."""
     return _task_decoder.decode(about)
+
+
+def read_retries(found: Iterable[Values]) -> dict[str, int]:
+    """Return how often jobs may be tried again, of their ids and policies; one that cannot be read says nothing."""
+    allowed: dict[str, int] = {}
+    for job, policy in found:
+        with suppress(ValueError):
+            allowed[job] = retries_of(read_policy(policy) if policy else _PLAIN_POLICY)
+    return allowed

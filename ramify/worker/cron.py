@@ -20,7 +20,7 @@ from ramify.graph.plan import plan
 from ramify.graph.sketch import Flat, sketch
 from ramify.ids import make_ids
 from ramify.known import Known
-from ramify.model import Batch, Clock
+from ramify.model import TICK, Batch, Clock
 from ramify.node import Node
 from ramify.stores.now import StoreTime
 from ramify.stores.protocol import Store
@@ -117,7 +117,7 @@ class Crontab:
             at = datetime.fromtimestamp(tick, zone)
             how = schedule.terms.how
             name = how.label or schedule.task.rpartition(":")[2]
-            how = replace(how, label=f"{name} {at:%Y-%m-%d %H:%M}", marks=(f"cron/{schedule.task}/{tick:.0f}",))
+            how = replace(how, label=f"{name} {at:%Y-%m-%d %H:%M}", marks=(f"{TICK}{schedule.task}/{tick:.0f}",))
             flats: list[Flat] = sketch([Node[object](schedule.task, (), None, (), how)])
             self._known.prepare(flats)
             batch = plan(flats, make_ids)

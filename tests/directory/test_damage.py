@@ -59,6 +59,22 @@ def test_swapped_records_do_not_count(path: Path) -> None:
     assert [row.label for row in look(path)][-1] == "goes on"
 
 
+def test_what_a_dead_writer_left_is_named(path: Path) -> None:
+    """A file that was written aside, and an hour later still is; one that is written now is not named."""
+    fill(path)
+    (path / "tmp/old").write_text("half")
+    os.utime(path / "tmp/old", (1, 1))
+    (path / "tmp/new").write_text("half")
+    path.chmod(0o707)
+
+    with opened(path) as store:
+        notes = examine(store).notes
+    assert notes == [
+        "passed over: tmp/old: left by a writer that ended more than an hour ago",
+        f"{path} can be written by anybody; `chmod o-w {path}` ends that",
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [100, pytest.param(2000, marks=pytest.mark.storm)], ids=["quick", "full"])
 def test_damaged_files_do_no_harm(path: Path, monkeypatch: pytest.MonkeyPatch, n: int) -> None:

@@ -151,9 +151,9 @@ def purge_unfinished(snapshot: Snapshot, ids: Ids) -> None:
 @pytest.mark.parametrize(
     ("damage", "label", "wrong"),
     [
-        (change("new", waits=1), "new", "waits is 1, but 2 of its edges"),
+        (change("new", waits=1), "new", "waits is 1, but it waits for 2"),
         (change("old", bads=1), "old", "bads is 1, but 3 of its edges are bad"),
-        (change("n3", waits=1), "n3", "waits is 1, but 0"),
+        (change("n3", waits=1), "n3", "waits is 1, but it waits for 0"),
         (change("n3", state=State.WAITING), "n3", "is waiting, but waits is 0"),
         (change("new", state=State.READY), "new", "is ready, but waits is 2"),
         (change("h1", hold=None), "h1", "is held, but waits is 0 and hold is None"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ramify import Ramify, job
+from ramify import Ramify
 from ramify.cli.doctor import examine
 from tests.postgres.server import server
 from tests.urls import URLS
@@ -37,19 +37,3 @@ def test_damage_is_found(tmp_path: Path, statement: str) -> None:
             connection.execute(statement)  # type: ignore[call-overload]
 
         assert any(DAMAGE[statement] in wrong for wrong in examine(app.store).wrong)
-
-
-def test_limits_that_were_lowered_are_noted(tmp_path: Path) -> None:
-    """More may run than a limit says if that was lowered meanwhile; that is worth a note and no damage."""
-    from ramify.model import Rule
-
-    with Ramify(URLS["postgres"](tmp_path), tasks=["tests.face.tasks"]) as app:
-        for n in range(2):
-            app.enqueue(job("tests.face.tasks:double", n))
-            assert app.claim() is not None
-        app.store.limit("queue:default", Rule(1))
-
-        found = examine(app.store)
-
-        assert found.wrong == []
-        assert any(note.startswith("queue:default: 2 run, of at most 1") for note in found.notes)

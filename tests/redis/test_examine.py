@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 
 from ramify import Ramify, group, job, series
+from ramify.cli import main
 from ramify.cli.doctor import examine, put_right
-from ramify.model import ENDED, State
+from ramify.model import ENDED, Session, State
 from tests.stores.redis_server import prefix_of, shared_server, shared_url
 from tests.worker.test_worker import until
 
@@ -140,3 +141,53 @@ def test_every_wrong_entry_is_found_and_nothing_else(app: Ramify, tmp_path: Path
         ask(f'HINCRBY {prefix}count "{field}" 1')
         assert [wrong for wrong in examine(app.store).wrong if wrong.startswith(f"the count of {field}")]
     assert found == 3 * len(keys)
+
+
+def test_a_session_without_lease_is_dead(app: Ramify, tmp_path: Path) -> None:
+    """What runs in a session that is neither alive nor dead would run for ever; put right, somebody takes it over."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    with app:
+        claimed = app.claim()
+        assert claimed is not None
+        [session] = {row.session for row in app.store.snapshot().rows if row.session is not None}
+        shared_server().ask(f"ZREM {prefix}lease {session}")
+
+        assert examine(app.store).wrong == [f"session {session}: is missing from the index dead"]
+        assert put_right(app.store)
+
+        assert examine(app.store).wrong == []
+        app.store.enter(Session("other"))
+        assert claimed.id in [claim.row.id for claim in app.store.adopt("other", 10)]
+        app.store.leave("other")
+
+
+def test_what_cannot_be_read_at_all_is_said(app: Ramify, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit that is none ends every step; the doctor says so, and a repair begins nothing."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    app.close()
+    shared_server().ask(f"HSET {prefix}limit all many")
+
+    for more in ([], ["--repair"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["doctor", "--url", shared_url(tmp_path), *more])
+        assert ended.value.code == 1
+        assert capsys.readouterr().out == (
+            "something that is stored cannot be read: invalid literal for int() with base 10: 'many'\n"
+            "1 violation; the rest is not looked at, nor put right\n"
+        )
+
+
+def test_a_key_of_another_kind_is_not_looked_at(
+    app: Ramify, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where somebody else's key is, nothing can be checked: that is status 2."""
+    prefix = "{" + prefix_of(tmp_path) + "}:"
+    app.close()
+    shared_server().ask(f"DEL {prefix}edge")
+    shared_server().ask(f"SET {prefix}edge theirs")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--url", shared_url(tmp_path)])
+
+    assert ended.value.code == 2
+    assert "keys with this prefix are another program's" in capsys.readouterr().err

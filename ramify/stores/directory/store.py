@@ -16,7 +16,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 
 from ramify.errors import BadStore, NewerSchema, RamifyError, StoreDown, StoreFull
-from ramify.model import Exchange, Info, JobId, Line, Outcome, Session, SessionId, Want
+from ramify.model import Exchange, Findings, Info, JobId, Line, Outcome, Session, SessionId, Want
 from ramify.stores.directory.disk import Disk
 from ramify.stores.directory.folders import Folders
 from ramify.stores.directory.inbox import Inbox
@@ -28,6 +28,7 @@ from ramify.stores.directory.strays import find_strays
 from ramify.stores.directory.wake import Watch
 from ramify.stores.engine import Engine
 from ramify.stores.protocol import SLICE
+from ramify.stores.sqlite.examine import examine_tables
 from ramify.stores.sqlite.store import Sqlite
 from ramify.stores.tables import Tables
 from ramify.system import clock
@@ -282,11 +283,15 @@ class Directory(Sqlite):
         }
         return msgspec.structs.replace(known, facts=facts, lost=lost, now=now)
 
-    def strays(self) -> list[str]:
-        """Return what lies in the queue and is not ours: it is passed over, and may be removed."""
-        with self._lock, self._reading():
-            strays = find_strays(self._disk, FOLDERS, self._replica.folders())
-            return [*self._journal.passed_over, *strays]
+    def examine(self) -> Findings:
+        # What lies in the queue and is not ours is passed over, and may be removed.
+        with self._lock, self._reading() as connection:
+            found = examine_tables(connection)
+            strays = find_strays(self._disk, FOLDERS, self._replica.folders(), self._now())
+            found.notes += [f"passed over: {stray}" for stray in [*self._journal.passed_over, *strays]]
+            if self._disk.look(".").st_mode & stat.S_IWOTH:
+                found.notes.append(f"{self.path} can be written by anybody; `chmod o-w {self.path}` ends that")
+        return found
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         until = time.monotonic() + timeout

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Final
 
 from ramify.stores.directory.disk import Disk
@@ -9,9 +10,15 @@ from ramify.stores.directory.disk import Disk
 FILES: Final = ("state", "label", "job.json", "output", "result.json", "error.json")
 """What is ours in the directory of a job; other files in it are somebody's, and welcome."""
 
+LEFT: Final = 3600.0
+"""Who writes a file aside for so many seconds does not write it any more."""
 
-def find_strays(disk: Disk, folders: Collection[str], jobs: Sequence[str]) -> list[str]:
-    """Return, in sentences, what is none of ours at the top and in our directories, or stands where ours belongs."""
+
+def find_strays(disk: Disk, folders: Collection[str], jobs: Sequence[str], now: float) -> list[str]:
+    """Return, in sentences, what is none of ours at the top and in our directories, or stands where ours belongs.
+
+    `now` is the time of the file server.
+    """
     found = [f"{name}: not of ramify" for name in disk.list(".") if name not in folders and name != "ramify.json"]
     known = set(jobs)
     for name in disk.list("jobs"):
@@ -30,6 +37,10 @@ def find_strays(disk: Disk, folders: Collection[str], jobs: Sequence[str]) -> li
                     found.append(f"{place}: a document's name ends in .json")
             elif folder not in ("sessions", "taken") and not name.isdecimal():
                 found.append(f"{place}: not of ramify")
+    for name in disk.list("tmp"):
+        with suppress(FileNotFoundError):  # whose writer is done with it
+            if now - disk.look(f"tmp/{name}").st_mtime > LEFT:
+                found.append(f"tmp/{name}: left by a writer that ended more than an hour ago")
     return found
 
 

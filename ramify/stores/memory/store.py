@@ -8,10 +8,12 @@ from copy import copy
 from typing import Any
 
 from ramify.declared import Declaration
+from ramify.graph.retry import retries_of
 from ramify.model import (
     ENDED,
     UNIQUE,
     Edge,
+    Findings,
     Info,
     JobId,
     Line,
@@ -23,6 +25,7 @@ from ramify.model import (
     Value,
     Which,
 )
+from ramify.stores.damage import find_beside, tell
 from ramify.stores.engine import Engine
 from ramify.stores.memory.tables import MemoryTables
 from ramify.stores.protocol import SLICE
@@ -112,9 +115,21 @@ class Memory(Engine):
                     (mark, id)
                     for mark in tables.marks
                     for id in tables.marks[mark]
-                    if mark.startswith(UNIQUE) and tables.by_id[id].state not in ENDED
+                    if mark.startswith(UNIQUE) and id in tables.by_id and tables.by_id[id].state not in ENDED
                 ),
+                retries={
+                    id: retries_of(tables.payloads[id].policy)
+                    for id, row in sorted(tables.by_id.items())
+                    if row.tries and row.state not in ENDED and id in tables.payloads
+                },
             )
+
+    def examine(self) -> Findings:
+        with self._lock:
+            tables = self._tables
+            bodies = {id: row.lane.task is not None for id, row in tables.by_id.items()}
+            marks = ((mark, id) for mark, ids in tables.marks.items() for id in ids)
+            return tell(find_beside(bodies, tables.payloads, tables.results, marks, tables.requests.items()))
 
     def wait(self, queues: Sequence[str] | None, timeout: float, also: Sequence[Any] = ()) -> bool:
         return self._bell.wait(timeout, also)

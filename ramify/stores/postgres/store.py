@@ -338,6 +338,7 @@ class Postgres(Engine):
                 limits={name: Rule(*rule) for name, *rule in ask("names.limits")},
                 results={values[0]: columns.read_result(values) for values in ask("end.all")},
                 rivals=find_rivals(ask("names.all")),
+                retries=columns.read_retries(ask("examine.retries")),
             )
 
         return self._look(read, whole=True)

@@ -7,11 +7,10 @@ from typing import Any, Final
 from msgspec.structs import astuple as as_tuple
 
 from ramify.graph.arrive import Arrival
-from ramify.model import UNIQUE, Batch, Edge, JobId, Lane, Payload, Row, State
+from ramify.model import TICK, UNIQUE, Batch, Edge, JobId, Lane, Payload, Row, State
 from ramify.stores.redis import records
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.records import (
-    NO_PAYLOAD,
     edge_key,
     encode,
     encode_edge,
@@ -23,14 +22,18 @@ from ramify.stores.redis.records import (
 from ramify.stores.redis.transaction import Writes
 
 KEY: Final = "u"
+"""Begins what stands for a unique mark."""
+
+TICKS: Final = "t"
+"""Begins what stands for the mark of a tick."""
 
 
 def digest(name: str) -> str:
     """Return what stands for a mark or a request in keys: it is of any length and may hold any character.
 
-    That of a unique mark begins with a letter that others never begin with.
+    That of a unique mark, or of a tick's, begins with a letter that others never begin with.
     """
-    kind = KEY if name.startswith(UNIQUE) else ""
+    kind = KEY if name.startswith(UNIQUE) else TICKS if name.startswith(TICK) else ""
     return kind + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -51,7 +54,7 @@ def insert(writes: Writes, batch: Batch, arrival: Arrival, number_of: Callable[[
         record = to_record(row, number_of(row.lane), *places.get(id, none))
         writes.put("job", id, encode_record(record, record.lane, record.low, record.high))
         payload = payloads.get(id)
-        if payload is not None and payload != NO_PAYLOAD:
+        if payload is not None:
             writes.put("payload", id, encode_payload(payload))
         for key, member, score in records.entries(id, record):
             writes.add(key, member, score)
@@ -120,7 +123,7 @@ def slices(batch: Batch, arrival: Arrival, number_of: Callable[[Lane], int], wri
             record = b""  # as the one before, as most are: children of one group, calls of one function
             if about != last:
                 last, record = about, encode_record(row, number_of(row.lane), *places.get(id, none))
-            words += (id, record, b"" if payload is None or payload is NO_PAYLOAD else encode_payload(payload))
+            words += (id, record, b"" if payload is None else encode_payload(payload))
             if row.hold is not None:
                 writes.add("held", f"{row.hold} {id}")
         yield words

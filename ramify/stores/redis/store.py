@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ramify.errors import Changed, NotFound
 from ramify.graph.arrive import arrive, stored_befores
 from ramify.model import (
     ENDED,
+    TICK,
     Batch,
     Edge,
     Exchange,
@@ -34,12 +35,24 @@ from ramify.model import (
     Which,
     Work,
 )
+from ramify.stores.damage import find_beside, tell
 from ramify.stores.protocol import SLICE
-from ramify.stores.redis.examine import COUNTED, SORTED, Places, compare, find_places, put_right
-from ramify.stores.redis.insert import KEY, alone, slices
+from ramify.stores.redis.examine import (
+    COUNTED,
+    NAMES,
+    SESSIONS,
+    SORTED,
+    Beside,
+    Jobs,
+    Places,
+    compare,
+    find_places,
+    put_right,
+)
+from ramify.stores.redis.insert import KEY, TICKS, alone, slices
 from ramify.stores.redis.link import Word
 from ramify.stores.redis.plain import ask, is_plain, read_exchange
-from ramify.stores.redis.records import decode_record, edge_key, read_edge, read_limit, read_result, read_row
+from ramify.stores.redis.records import read_edge, read_limit, read_result, read_row
 from ramify.stores.redis.select import count_rows, select_edges, select_lines, select_rows
 from ramify.stores.redis.server import pairs
 from ramify.stores.redis.steps import Steps, flat, in_slices
@@ -49,6 +62,7 @@ from ramify.stores.redis.wake import Ears
 from ramify.stores.rivals import find_rivals
 
 T = TypeVar("T")
+Ask: TypeAlias = Callable[[Sequence[Sequence[Word]]], list[Any]]
 
 MOST: Final = 1000
 """Rows and edges that one script inserts."""
@@ -229,9 +243,28 @@ class Redis(Steps):
         return self._read_at_once(self._read_all)
 
     def examine(self) -> Findings:
-        return self._read_at_once(
-            lambda opened: Findings(wrong=list(compare(*self._read_places(opened.transaction.pulse))))
-        )
+        beside = Beside()
+        with self._reading():  # this takes no lock, as it may be long and seldom changes
+            for id, stored in self._scan("payload", ask=self._look):
+                beside.learn_arguments(id.decode(), stored)
+            for id, stored in self._scan("result", ask=self._look):
+                beside.learn_result(id.decode(), stored)
+        return self._read_at_once(lambda opened: self._examine(beside, opened.transaction.pulse))
+
+    def _examine(self, beside: Beside, pulse: Callable[[], None]) -> Findings:
+        jobs = self._read_jobs(pulse)
+        if jobs.broken:
+            return tell([*jobs.broken, *beside.broken])
+        right, there = self._read_places(jobs, pulse)
+        bodies = {id: self._lanes[record.lane].task is not None for id, record in jobs.records.items()}
+        marks = [member.partition(" ")[::2] for key, member in there.sorted if key == "mark"]
+        ticks = ((f"{TICK}{mark}", id) for mark, id in marks if mark.startswith(TICKS) and id in bodies)
+        strange = find_beside(bodies, beside.arguments, beside.results, ticks, jobs.requests.items())
+        found = tell([*beside.broken, *strange])
+        found.wrong += compare(right, there)
+        if self._server and not self._server.level.startswith("full"):
+            found.notes.append(f"{self._link.shown}: {self._server.level}")
+        return found
 
     def _read_at_once(self, read: Callable[[RedisTables], T]) -> T:
         """Return what is read under the lock, and again if somebody wrote meanwhile: additions take no lock.
@@ -252,21 +285,23 @@ class Redis(Steps):
         results = {id.decode(): read_result(id.decode(), left) for id, left in self._scan("result", pulse)}
         [order] = ask([["ZRANGE", "order", 0, -1]])
         work = [opened.find_work(*_work_key(member.decode())) for member in order]
-        rows = select_rows(opened.transaction, self._lanes, Which(), Page(size=-1))
+        # From the jobs themselves, not by the indexes; a scan may come across the same one twice.
+        stored = dict(self._scan("job", pulse))
+        rows = [read_row(id.decode(), stored[id], self._lanes) for id in sorted(stored)]
+        edges = {key: read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)}
         unfinished = {row.id for row in rows if row.state not in ENDED}
+        tried = [row.id for row in rows if row.tries and row.id in unfinished]
         [marks] = ask([["ZRANGEBYLEX", "mark", f"[{KEY}", f"[{KEY}~"]])
         borne = (member.decode().split(" ") for member in marks)
         return Snapshot(
             rows=rows,
-            edges=sorted(
-                (read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)),
-                key=lambda edge: edge_key(edge.after, edge.place),
-            ),
+            edges=[edges[key] for key in sorted(edges)],
             work=[entry for entry in work if isinstance(entry, Work)],
             sessions=[msgspec.json.decode(about, type=Session) for _, about in sorted(self._scan("session", pulse))],
             limits=opened.limits(),
             results=dict(sorted(results.items())),
             rivals=find_rivals((mark, id) for mark, id in borne if id in unfinished),
+            retries=opened.retries(tried),
         )
 
     def reindex(self) -> int:
@@ -281,7 +316,10 @@ class Redis(Steps):
         """Put right the indexes; return None if somebody wrote meanwhile, whose jobs would be taken for damage."""
         token = secrets.token_hex(8)
         self._open(token)
-        changes = list(put_right(*self._read_places(partial(self._pulse, token))))
+        pulse = partial(self._pulse, token)
+        jobs = self._read_jobs(pulse)
+        # Where jobs or edges cannot be read, it cannot be told where they should stand.
+        changes = [] if jobs.broken else list(put_right(*self._read_places(jobs, pulse)))
         for words in in_slices(changes):
             reply = self._run("reindex", token, *words[1:], durable=True)
             if reply[0] == b"late":
@@ -292,23 +330,37 @@ class Redis(Steps):
         self._publish(["ready", "ended"])
         return len(changes)
 
-    def _read_places(self, pulse: Callable[[], None]) -> tuple[Places, Places]:
+    def _read_jobs(self, pulse: Callable[[], None]) -> Jobs:
+        """Return the jobs and what cannot be read of them."""
+        jobs = Jobs()
+        for id, stored in self._scan("job", pulse):
+            jobs.learn_job(id.decode(), stored, self._lanes)
+        for key, stored in self._scan("edge", pulse):
+            jobs.learn_edge(key.decode(), stored)
+        jobs.requests = {request.decode(): id.decode() for request, id in self._scan("request", pulse)}
+        for id, stored in self._scan("session", pulse):
+            jobs.learn_session(id.decode(), stored)
+        order = {entry.decode() for entry, _ in self._scan("order", pulse, "ZSCAN")}
+        jobs.learn_work(order, {entry.decode(): stored for entry, stored in self._scan("work", pulse)})
+        return jobs
+
+    def _read_places(self, jobs: Jobs, pulse: Callable[[], None]) -> tuple[Places, Places]:
         """Return where everything should stand, and where it does."""
-        records = {id.decode(): decode_record(text) for id, text in self._scan("job", pulse)}
-        right = find_places(records, (read_edge(key.decode(), edge) for key, edge in self._scan("edge", pulse)))
         there = Places({}, {})
-        for key in (*SORTED, *(f"ready:{number}" for number in self._lanes)):
+        for key in (*NAMES, *SESSIONS, *SORTED, *(f"ready:{number}" for number in self._lanes)):
             # Scores of a scan are texts, as those of a range are; what moves meanwhile may come twice.
             there.sorted |= {(key, member.decode()): float(score) for member, score in self._scan(key, pulse, "ZSCAN")}
         there.counts = {(key, field.decode()): int(n) for key in COUNTED for field, n in self._scan(key, pulse)}
-        return right, there
+        return find_places(jobs, there), there
 
-    def _scan(self, key: str, pulse: Callable[[], None], scan: str = "HSCAN") -> Iterator[tuple[bytes, bytes]]:
+    def _scan(
+        self, key: str, pulse: Callable[[], None] = lambda: None, scan: str = "HSCAN", ask: Ask | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
         """Yield the pairs of one of our keys, a page at a time."""
         cursor: Any = 0
         while True:
             pulse()
-            [[cursor, flat]] = self._ask([[scan, key, cursor, "COUNT", 1000]])
+            [[cursor, flat]] = (ask or self._ask)([[scan, key, cursor, "COUNT", 1000]])
             yield from pairs(flat)
             if int(cursor) == 0:
                 return

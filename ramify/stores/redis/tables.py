@@ -1,11 +1,13 @@
 """The tables of the engine in the hashes and sorted sets of one step."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from ramify.graph.arrive import Arrival
 from ramify.graph.fit import Candidate
+from ramify.graph.retry import retries_of
 from ramify.model import (
     ENDED,
     UNDONE,
@@ -62,6 +64,17 @@ class RedisTables(Lists):
             self._read_ahead(ids)
         lanes = self._lanes
         return [to_row(id, record, lanes) for id in ids if (record := self._records[id]) is not None]
+
+    def retries(self, ids: Sequence[JobId]) -> dict[JobId, int]:
+        """Return how often these jobs may be tried again; one whose policy cannot be read is left out."""
+        allowed: dict[JobId, int] = {}
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            for id, stored in zip(page, self.transaction.ask([["HMGET", "payload", *page]])[0], strict=True):
+                with suppress(ValueError):
+                    if stored is not None:
+                        allowed[id] = retries_of(read_payload(stored).policy)
+        return allowed
 
     def _read_ahead(self, ids: Sequence[JobId]) -> None:
         """Read at once what the verbs of users ask of each row."""

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from ramify.model import Findings
+from ramify.stores.damage import NAMED, find_in_tables, tell
 from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.turn import find_stopped_writer
-
-NAMED: Final = 20
-"""So many pieces of damage of one kind are named."""
 
 MENDED_IN: Final = (3, 51, 3)
 """The first SQLite without a defect by which a checkpoint of the log may lose a commit of another process."""
@@ -21,13 +19,9 @@ MENDED_IN: Final = (3, 51, 3)
 
 def examine(connection: sqlite3.Connection, path: Path, sidecar: Path) -> Findings:
     """Return what is wrong with the file, seen at one moment. It only reads, so workers go on meanwhile."""
-    found = Findings()
-    for (said,) in connection.execute(f"PRAGMA integrity_check({NAMED})"):
-        if said != "ok":
-            found.wrong.append(f"{path.name}: {said}")
-    for name in [name for name in SQL if name.startswith("examine.")]:
-        rows = connection.execute(SQL[name], (NAMED,)).fetchall()
-        found.wrong += [f"job {job}: {wrong}" for job, wrong in rows]
+    found = examine_tables(connection)
+    said = [text for (text,) in connection.execute(f"PRAGMA integrity_check({NAMED})") if text != "ok"]
+    found.wrong = [f"{path.name}: {text}" for text in said] + found.wrong
     if stopped := find_stopped_writer(sidecar):
         found.wrong.append(stopped)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -39,3 +33,8 @@ def examine(connection: sqlite3.Connection, path: Path, sidecar: Path) -> Findin
             "processes reset the log at once); a newer Python brings a newer one"
         )
     return found
+
+
+def examine_tables(connection: sqlite3.Connection) -> Findings:
+    """Return what is wrong with the rows, wherever the tables are."""
+    return tell(find_in_tables(SQL, lambda name: connection.execute(SQL[name])))

@@ -140,6 +140,7 @@ class Sqlite(Engine):
                 limits=self._tables.limits(),
                 results={values[0]: columns.read_result(values) for values in results},
                 rivals=find_rivals(connection.execute(SQL["names.all"])),
+                retries=columns.read_retries(connection.execute(SQL["examine.retries"])),
             )
 
     def examine(self) -> Findings:

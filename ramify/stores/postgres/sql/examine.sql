@@ -1,41 +1,61 @@
--- examine: what a look at the jobs would not show. The statements of `wrong` give jobs and what is wrong with them, the
--- others sentences. Reads all, and the server's own tables.
+-- examine: what could not be read, or belongs to nobody, and the server's own tables. Each statement gives jobs and the
+-- words for what is wrong with them (stores/damage.py), some also texts, second, that may be damaged; those about the
+-- server give sentences. Reads all.
 
---: wrong arguments
-SELECT j.id, 'its arguments are gone' FROM ramify.job j JOIN ramify.lane l ON l.id = j.lane
-WHERE l.task IS NOT NULL AND NOT EXISTS (SELECT FROM ramify.payload p WHERE p.job = j.id) LIMIT 20
+--: words of jobs
+SELECT id, state, step FROM ramify.job
+WHERE state NOT IN ('held', 'waiting', 'ready', 'running', 'done', 'failed', 'cancelled', 'skipped')
+    OR step NOT IN ('run', 'end') LIMIT 20
+
+--: words of edges
+SELECT after, before, kind, asks, coalesce(verdict, 'open') FROM ramify.edge
+WHERE kind NOT IN ('child', 'after') OR asks NOT IN ('done', 'ended', 'failed') OR verdict NOT IN
+    ('held', 'waiting', 'ready', 'running', 'done', 'failed', 'cancelled', 'skipped') LIMIT 20
+
+--: words of the worklist
+SELECT job, verb FROM ramify.work WHERE verb NOT IN ('spread', 'cancel', 'hold', 'release', 'retry', 'purge') LIMIT 20
+
+--: lanes
+SELECT j.id, j.lane FROM ramify.job j WHERE NOT EXISTS (SELECT FROM ramify.lane l WHERE l.id = j.lane) LIMIT 20
+
+--: slots
+SELECT after, slots, before FROM ramify.edge WHERE slots IS NOT NULL
+
+--: failures
+SELECT job, failure FROM ramify.result WHERE failure IS NOT NULL
 
 --: arguments
 SELECT job, args FROM ramify.payload
 
---: wrong tries
-SELECT j.id, 'is to run again after ' || j.tries || ' tries that failed, of which its policy allows fewer'
-FROM ramify.job j LEFT JOIN ramify.payload p ON p.job = j.id
-WHERE j.ended IS NULL AND j.tries > coalesce(substring(p.policy FROM '"times":([0-9]+)')::int, 0) LIMIT 20
+--: policies
+SELECT min(job), policy FROM ramify.payload WHERE policy IS NOT NULL GROUP BY policy
 
---: wrong lanes
-SELECT j.id, 'its lane ' || j.lane || ' is not stored' FROM ramify.job j
-WHERE NOT EXISTS (SELECT FROM ramify.lane l WHERE l.id = j.lane) LIMIT 20
+--: no arguments
+SELECT j.id FROM ramify.job j JOIN ramify.lane l ON l.id = j.lane
+WHERE l.task IS NOT NULL AND NOT EXISTS (SELECT FROM ramify.payload p WHERE p.job = j.id) LIMIT 20
 
---: wrong arguments of nobody
-SELECT p.job, 'its arguments are stored, but it is not' FROM ramify.payload p
-WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = p.job) LIMIT 20
+--: arguments of nobody
+SELECT p.job FROM ramify.payload p WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = p.job) LIMIT 20
 
---: wrong results of nobody
-SELECT r.job, 'its result is stored, but it is not' FROM ramify.result r
+--: results of nobody
+SELECT r.job FROM ramify.result r WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = r.job) LIMIT 20
+
+--: marks of nobody
+SELECT m.job, m.mark FROM ramify.mark m WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = m.job) LIMIT 20
+
+--: requests of nobody
+SELECT r.job, r.request FROM ramify.request r
 WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = r.job) LIMIT 20
 
---: wrong marks of nobody
-SELECT m.job, 'it has the mark ' || m.mark || ', but is not stored' FROM ramify.mark m
-WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = m.job) LIMIT 20
-
---: wrong requests of nobody
-SELECT r.job, 'it answers the request ' || r.request || ', but is not stored' FROM ramify.request r
-WHERE NOT EXISTS (SELECT FROM ramify.job j WHERE j.id = r.job) LIMIT 20
-
---: wrong ticks
-SELECT min(job), 'its tick ' || mark || ' has ' || count(*) || ' jobs' FROM ramify.mark
+--: ticks
+SELECT min(job), mark, count(*) FROM ramify.mark
 WHERE starts_with(mark, 'cron/') GROUP BY mark HAVING count(*) > 1 LIMIT 20
+
+--: sessions
+SELECT id, about FROM ramify.session
+
+--: retries
+SELECT j.id, p.policy FROM ramify.job j JOIN ramify.payload p ON p.job = j.id WHERE j.tries > 0 AND j.ended IS NULL
 
 --: invalid indexes
 SELECT 'the index ' || c.relname || ' is not valid; REINDEX INDEX makes it anew' FROM pg_index i

@@ -1,59 +1,55 @@
--- examine: what could not be read, or belongs to nobody. Each statement gives jobs and what is wrong with them. Reads all.
+-- examine: what could not be read, or belongs to nobody. Each statement gives jobs and the words for what is wrong with
+-- them (stores/damage.py), some also texts, second, that may be damaged. Reads all.
 
 --: words of jobs
-SELECT id, 'its columns say what no job can be: state ' || state || ', step ' || step FROM job
+SELECT id, state, step FROM job
 WHERE state NOT IN ('held', 'waiting', 'ready', 'running', 'done', 'failed', 'cancelled', 'skipped')
-    OR step NOT IN ('run', 'end') LIMIT ?
+    OR step NOT IN ('run', 'end') LIMIT 20
 
 --: words of edges
-SELECT after, 'its edge from ' || before || ' says what no edge can: ' || kind || ', ' || asks
-    || ', ' || coalesce(verdict, 'open') FROM edge
+SELECT after, before, kind, asks, coalesce(verdict, 'open') FROM edge
 WHERE kind NOT IN ('child', 'after') OR asks NOT IN ('done', 'ended', 'failed') OR verdict NOT IN
-    ('held', 'waiting', 'ready', 'running', 'done', 'failed', 'cancelled', 'skipped') LIMIT ?
-
---: slots of edges
-SELECT after, 'its edge from ' || before || ' fills places that are not JSON' FROM edge
-WHERE slots IS NOT NULL AND NOT json_valid(slots) LIMIT ?
+    ('held', 'waiting', 'ready', 'running', 'done', 'failed', 'cancelled', 'skipped') LIMIT 20
 
 --: words of the worklist
-SELECT job, 'the worklist would ' || verb || ' it, which nobody can' FROM work
-WHERE verb NOT IN ('spread', 'cancel', 'hold', 'release', 'retry', 'purge') LIMIT ?
+SELECT job, verb FROM work WHERE verb NOT IN ('spread', 'cancel', 'hold', 'release', 'retry', 'purge') LIMIT 20
 
 --: lanes
-SELECT id, 'its lane ' || lane || ' is not stored' FROM job
-WHERE NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = job.lane) LIMIT ?
+SELECT id, lane FROM job WHERE NOT EXISTS (SELECT 1 FROM lane WHERE lane.id = job.lane) LIMIT 20
 
---: arguments
-SELECT j.id, CASE WHEN p.job IS NULL THEN 'its arguments are gone' ELSE 'its arguments are not JSON' END
-FROM job j JOIN lane l ON l.id = j.lane LEFT JOIN payload p ON p.job = j.id
-WHERE l.task IS NOT NULL AND (p.job IS NULL OR NOT json_valid(CAST(p.args AS TEXT))
-    OR (p.policy IS NOT NULL AND NOT json_valid(p.policy))) LIMIT ?
-
---: tries
-SELECT j.id, 'is to run again after ' || j.tries || ' tries that failed, of which its policy allows fewer'
-FROM job j LEFT JOIN payload p ON p.job = j.id
-WHERE j.ended IS NULL AND j.tries > 0 AND (p.policy IS NULL OR json_valid(p.policy))
-    AND j.tries > coalesce(json_extract(p.policy, '$.retry.times'), 0) LIMIT ?
+--: slots
+SELECT after, slots, before FROM edge WHERE slots IS NOT NULL
 
 --: failures
-SELECT job, 'its failure is not JSON' FROM result WHERE failure IS NOT NULL AND NOT json_valid(failure) LIMIT ?
+SELECT job, failure FROM result WHERE failure IS NOT NULL
+
+--: arguments
+SELECT job, args FROM payload
+
+--: policies
+SELECT min(job), policy FROM payload WHERE policy IS NOT NULL GROUP BY policy
+
+--: no arguments
+SELECT j.id FROM job j JOIN lane l ON l.id = j.lane
+WHERE l.task IS NOT NULL AND NOT EXISTS (SELECT 1 FROM payload p WHERE p.job = j.id) LIMIT 20
 
 --: arguments of nobody
-SELECT job, 'its arguments are stored, but it is not' FROM payload p
-WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = p.job) LIMIT ?
+SELECT job FROM payload p WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = p.job) LIMIT 20
 
 --: results of nobody
-SELECT job, 'its result is stored, but it is not' FROM result r
-WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = r.job) LIMIT ?
+SELECT job FROM result r WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = r.job) LIMIT 20
 
 --: marks of nobody
-SELECT job, 'it has the mark ' || mark || ', but is not stored' FROM mark m
-WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = m.job) LIMIT ?
-
---: ticks
-SELECT min(job), 'its tick ' || mark || ' has ' || count(*) || ' jobs' FROM mark
-WHERE mark GLOB 'cron/*' GROUP BY mark HAVING count(*) > 1 LIMIT ?
+SELECT job, mark FROM mark m WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = m.job) LIMIT 20
 
 --: requests of nobody
-SELECT job, 'it answers the request ' || request || ', but is not stored' FROM request r
-WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = r.job) LIMIT ?
+SELECT job, request FROM request r WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.id = r.job) LIMIT 20
+
+--: ticks
+SELECT min(job), mark, count(*) FROM mark WHERE mark GLOB 'cron/*' GROUP BY mark HAVING count(*) > 1 LIMIT 20
+
+--: sessions
+SELECT id, about FROM session
+
+--: retries
+SELECT j.id, p.policy FROM job j JOIN payload p ON p.job = j.id WHERE j.tries > 0 AND j.ended IS NULL
