@@ -239,7 +239,7 @@ def theirs(options: tuple[str, ...], peer: str, what: str, n: int) -> float:
 
 
 def run(rounds: int, small: bool) -> dict[str, object]:
-    """Measure everything in turn, without an AOF; then once with one."""
+    """Measure everything in turn, without an AOF, then with one."""
     n, few, edges = (5_000, 500, 200) if small else (50_000, 2_000, 1_000)
     compared = {"drain": PEERS, "enqueue": PEERS, "wait": WAITERS, **SHAPES}
     sizes = {"drain": n, "enqueue": 2 * few, "wait": few // 2, "fan": edges, "chain": edges // 2, "dag": edges}
@@ -250,7 +250,7 @@ def run(rounds: int, small: bool) -> dict[str, object]:
             cases[f"{what}, ramify"] = partial(ours, options, what, sizes[what])
             for peer in known:
                 cases[f"{what}, {peer}"] = partial(theirs, options, peer, what, min(few, sizes[what]))
-        figures = measure.interleave(1 if options else rounds, cases)
+        figures = measure.interleave(rounds, cases)
         ratios = {
             f"{what}, ramify / {peer}": measure.ratio(figures, f"{what}, ramify", f"{what}, {peer}")
             for what, known in compared.items()

@@ -164,9 +164,10 @@ class Piped(Output):
         # This is done for every job, so with as few calls as can be.
         self._flush_out()
         self._flush_err()
-        if self._look(0):
-            self._take()
-        self._job = None
+        with self._lock:  # the thread may have read something that it has not passed on yet
+            if self._look(0):
+                self._take()
+            self._job = None
         while self._unended:
             with suppress(OSError):
                 os.write(self._saved[self._unended.pop()], b"\n")

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,9 @@ from ramify.worker.inline import run_until_empty
 from ramify.worker.loop import Worker
 from tests.worker.conftest import JOBS, Place, call, group
 from tests.worker.test_exec import said
-from tests.worker.test_worker import start, until
+from tests.worker.test_worker import shared, start, start_process, until
+
+__all__ = ["shared"]
 
 
 @pytest.mark.posix
@@ -54,6 +59,34 @@ def test_last_words_are_kept(place: Place) -> None:
 
     assert place.row(root).state is State.FAILED
     assert sorted(set(said(place, root))) == ["farewell", "farewell again"]
+
+
+@pytest.mark.posix
+def test_lines_are_kept_while_nobody_reads_what_the_worker_shows(shared: Place, tmp_path: Path) -> None:
+    """A job whose lines cannot be shown yet does not end without them."""
+    near, far = os.pipe()
+    os.set_blocking(far, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(far, bytes(1024))
+    os.set_blocking(far, True)
+    job = shared.add(call("speak_until", str(tmp_path / "enough")))
+    process = start_process(shared.url, stdout=far)
+    os.close(far)
+
+    until(lambda: shared.row(job).state is State.RUNNING)
+    time.sleep(0.3)  # for the line to get stuck on its way; without that nothing is tested, and nothing fails
+    (tmp_path / "enough").touch()
+    time.sleep(0.3)
+    with open(near, "rb") as shown:
+        reader = threading.Thread(target=shown.read)
+        reader.start()
+        until(lambda: shared.row(job).state is State.DONE)
+        process.terminate()
+        process.wait(20)
+        reader.join()
+
+    assert said(shared, job) == ["begun"]
 
 
 @pytest.mark.posix

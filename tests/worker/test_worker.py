@@ -449,8 +449,8 @@ Worker(open_store(sys.argv[1]), ["tests.worker.jobs"], children=2, grace=float(s
 """
 
 
-def start_process(url: str, grace: float = 30.0) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", SCRIPT, url, str(grace)])
+def start_process(url: str, grace: float = 30.0, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-W", "error", "-c", SCRIPT, url, str(grace)], stdout=stdout)
 
 
 @pytest.fixture
