@@ -64,8 +64,11 @@ def freeze(pids: list[int], place: Place) -> None:
 
 
 def is_frozen(pid: int) -> bool:
-    """Tell whether each thread of a process is stopped."""
-    return all(is_stopped(f"{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task"))
+    """Tell whether each thread of a process is stopped, or the process is gone."""
+    try:
+        return all(is_stopped(f"{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task"))
+    except FileNotFoundError:
+        return True
 
 
 def read_pids(path: Path) -> list[int]:
