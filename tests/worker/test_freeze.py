@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ramify.model import State, Which
-from ramify.stores.sqlite.turn import find_stopped_writer, is_stopped
+from ramify.stores.sqlite.turn import find_stopped_writer
 from ramify.worker.process import children_of
 from tests.worker.conftest import Place, call, group
 from tests.worker.short import LEASE
@@ -64,11 +64,12 @@ def freeze(pids: list[int], place: Place) -> None:
 
 
 def is_frozen(pid: int) -> bool:
-    """Tell whether each thread of a process is stopped, or the process is gone."""
+    """Tell whether no thread of a process does anything: it is stopped, or dead."""
     try:
-        return all(is_stopped(f"{pid}/task/{thread}") for thread in os.listdir(f"/proc/{pid}/task"))
-    except FileNotFoundError:
+        threads = [Path(f"/proc/{pid}/task/{thread}/stat").read_text() for thread in os.listdir(f"/proc/{pid}/task")]
+    except (FileNotFoundError, ProcessLookupError):
         return True
+    return all(about.rpartition(")")[2].split()[0] in {"T", "t", "Z", "X"} for about in threads)
 
 
 def read_pids(path: Path) -> list[int]:

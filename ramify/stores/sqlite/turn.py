@@ -112,7 +112,7 @@ def find_stopped_writer(folder: pathlib.Path) -> str | None:
         return None
     for words in locks:
         # As in `1: FLOCK ADVISORY WRITE 4455 fe:00:131 0 EOF`; who waits has an arrow before FLOCK. See proc(5).
-        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode and is_stopped(words[4]):
+        if words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode and _is_stopped(words[4]):
             return (
                 f"process {words[4]} was stopped in the middle of a write, so nobody else can write; "
                 f"`kill -CONT {words[4]}` lets it go on, `kill -KILL {words[4]}` ends it, and nothing is lost"
@@ -120,7 +120,7 @@ def find_stopped_writer(folder: pathlib.Path) -> str | None:
     return None
 
 
-def is_stopped(pid: str) -> bool:
+def _is_stopped(pid: str) -> bool:
     """Tell whether a process exists and is stopped, by a signal or a debugger."""
     try:
         about = pathlib.Path(f"/proc/{pid}/stat").read_text()
