@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 
 import psycopg
 import pytest
@@ -36,6 +37,20 @@ def test_only_what_may_pass_is_called_down(
         connection.execute(statement)
     with pytest.raises(expected):
         raise_translated(refused.value, "here")
+
+
+def test_who_stood_still_in_the_middle_of_a_step_may_try_again(connection: psycopg.Connection) -> None:
+    """The server ends a transaction in which nothing happens; a worker that was frozen there finds the store down."""
+    connection.execute("SET idle_in_transaction_session_timeout = 1")
+    connection.execute("BEGIN")
+
+    with pytest.raises(psycopg.Error) as ended:
+        while True:
+            time.sleep(0.01)
+            connection.execute("SELECT 1")
+
+    with pytest.raises(StoreDown, match="idle-in-transaction"):
+        raise_translated(ended.value, "here")
 
 
 def test_a_batch_beyond_a_limit_of_the_server_is_bad_and_changes_nothing(database: Server, schema: str) -> None:

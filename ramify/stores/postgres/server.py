@@ -37,6 +37,10 @@ REFUSED: Final = frozenset({"22", "23", "54"})
 """Classes of SQLSTATE that speak of the data, which is refused however often it comes: of a wrong type, against
 a constraint, beyond a limit of the server. The last are operational errors for the driver, like a broken connection.
 """
+PASSING: Final = frozenset({"25006", "25P03", "25P04"})
+"""SQLSTATEs that are no operational errors for the driver, and yet pass: the server only reads, as a standby does; or it
+ended a transaction in which nothing had happened for long, or that took too long, as its worker was frozen.
+"""
 _KEPT_ALIVE: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -221,7 +225,8 @@ def raise_translated(error: BaseException, address: str) -> NoReturn:
         raise BadStore(f"{address}: {text}; behind a pooler, end the address with ?pooler=transaction") from error
     if isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in REFUSED:
         raise BadValue(f"{address} cannot store this: {text}") from error
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError | errors.ReadOnlySqlTransaction):
+    passes = isinstance(error, psycopg.Error) and error.sqlstate in PASSING
+    if passes or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | OSError):
         raise StoreDown(f"{address}: {text}") from error
     raise error
 
