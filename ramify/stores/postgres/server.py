@@ -38,8 +38,8 @@ REFUSED: Final = frozenset({"22", "23", "54"})
 a constraint, beyond a limit of the server. The last are operational errors for the driver, like a broken connection.
 """
 PASSING: Final = frozenset({"25006", "25P03", "25P04"})
-"""SQLSTATEs that are no operational errors for the driver, and yet pass: the server only reads, as a standby does; or it
-ended a transaction in which nothing had happened for long, or that took too long, as its worker was frozen.
+"""SQLSTATEs that are no operational errors for the driver, and yet pass: the server only reads, as a standby does, or
+it ended a transaction that stood still or took too long, as its worker was frozen.
 """
 _KEPT_ALIVE: Final = {
     "connect_timeout": 5,
