@@ -4,7 +4,6 @@ No behaviour beyond a property or two lives here. `docs/decisions/0002-algebra.m
 to these values; `stores/protocol.py` says what a store promises about them.
 """
 
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeAlias
 
@@ -458,45 +457,3 @@ class Info(Struct):
     facts: dict[str, str] = field(default_factory=dict)
     lost: list[SessionId] = field(default_factory=list)
     now: float = 0.0
-
-
-class Mending(Struct):
-    """What puts a damaged store right: rows as they are and as they should be, edges that lose their verdict, entries
-    for the worklist and off it, and jobs to be cancelled as they are marked.
-    """
-
-    rows: list[tuple[Row, Row]] = field(default_factory=list)
-    reopen: list[Edge] = field(default_factory=list)
-    work: list[Work] = field(default_factory=list)
-    drop: list[Work] = field(default_factory=list)
-    cancel: list[JobId] = field(default_factory=list)
-
-
-class Findings(Struct):
-    """How the place is where a store keeps its jobs: what is `wrong` with it, and what is only worth a note.
-
-    `unreadable` says that a look at the jobs would end, or be misled, by some of what is wrong.
-    """
-
-    wrong: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    unreadable: bool = False
-
-
-class Snapshot(Struct):
-    """Everything that the invariants speak of, read at one moment."""
-
-    rows: list[Row]
-    edges: list[Edge]
-    work: list[Work]
-    sessions: list[Session]
-    limits: dict[str, Rule]
-    results: dict[JobId, Result]
-    rivals: list[list[JobId]] = field(default_factory=list)
-    """Unfinished jobs that bear the same unique mark, if there are such."""
-    retries: dict[JobId, int] = field(default_factory=dict)
-    """How often unfinished jobs that were tried before may be tried again, as their policies say."""
-
-
-Counts: TypeAlias = Mapping[str, int]
-Ids: TypeAlias = Sequence[JobId]

@@ -7,13 +7,13 @@ import typer
 from msgspec import Struct
 from rich.text import Text
 
+from ramify.checkup import Mending
 from ramify.cli.facts import Json, print_facts
 from ramify.cli.screen import note, out
 from ramify.cli.store import Url, open_existing
 from ramify.errors import RamifyError
 from ramify.graph.check import find_excess, find_orphans, find_overtried, find_violations
 from ramify.graph.mend import find_mending
-from ramify.model import Mending
 from ramify.picture.words import many, plain
 from ramify.stores.protocol import Store
 

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, TypeVar
 
+from ramify.checkup import Snapshot
 from ramify.codec import is_json
 from ramify.graph.arrive import resting_state
 from ramify.graph.ends import decide_end
 from ramify.graph.fit import in_force, scopes
-from ramify.model import ENDED, Edge, JobId, Kind, Row, SessionId, Snapshot, State, Step, Verb
+from ramify.model import ENDED, Edge, JobId, Kind, Row, SessionId, State, Step, Verb
 
 K = TypeVar("K")
 MOST_CRASHES: Final = 3

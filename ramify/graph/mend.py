@@ -7,9 +7,10 @@ gone and ends that contradict each other do not follow from anything, and are le
 from collections.abc import Iterable
 from copy import copy
 
+from ramify.checkup import Mending, Snapshot
 from ramify.graph.arrive import resting_state
 from ramify.graph.check import Facts, contradicts
-from ramify.model import ENDED, Edge, JobId, Mending, Row, Snapshot, State, Verb, Work
+from ramify.model import ENDED, Edge, JobId, Row, State, Verb, Work
 
 
 def find_mending(snapshot: Snapshot) -> Mending:

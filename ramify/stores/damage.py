@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from ramify.checkup import Findings
 from ramify.codec import decode
 from ramify.errors import BadValue
-from ramify.model import TICK, Findings, JobId
+from ramify.model import TICK, JobId
 from ramify.stores import relational as columns
 
 NAMED: Final = 20

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
+from ramify.checkup import Findings, Mending
 from ramify.declared import Declaration
 from ramify.errors import Changed, Lost
 from ramify.graph.fit import DECLARED, Host, Room, choose, in_force, open_lanes, serves, unexpired
@@ -15,10 +16,8 @@ from ramify.model import (
     Clock,
     Exchange,
     Failure,
-    Findings,
     JobId,
     Line,
-    Mending,
     Outcome,
     Page,
     Progress,

@@ -8,6 +8,7 @@ store that cannot be reached raises `StoreDown`, and the same call may be repeat
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from ramify.checkup import Findings, Mending, Snapshot
 from ramify.declared import Declaration
 from ramify.model import (
     Batch,
@@ -16,11 +17,9 @@ from ramify.model import (
     Edge,
     Exchange,
     Failure,
-    Findings,
     Info,
     JobId,
     Line,
-    Mending,
     Outcome,
     Page,
     Progress,
@@ -29,7 +28,6 @@ from ramify.model import (
     Rule,
     Session,
     SessionId,
-    Snapshot,
     Verb,
     Want,
     Which,

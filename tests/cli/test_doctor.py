@@ -19,11 +19,12 @@ import pytest
 from msgspec.structs import replace
 
 from ramify import Ramify, Retry, group, job, series
+from ramify.checkup import Mending
 from ramify.cli.doctor import examine
 from ramify.errors import Taken
 from ramify.graph.mend import find_mending
 from ramify.handle import Job
-from ramify.model import ENDED, Mending, Row, State, Verb, Which, Work
+from ramify.model import ENDED, Row, State, Verb, Which, Work
 from ramify.node import AnyNode
 from ramify.stores.engine import Engine
 from ramify.stores.memory import Memory

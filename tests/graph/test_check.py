@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from ramify.checkup import Snapshot
 from ramify.graph.check import find_violations
-from ramify.model import Edge, JobId, Result, Snapshot, State, Value, Verb, Which, Work
+from ramify.model import Edge, JobId, Result, State, Value, Verb, Which, Work
 from ramify.stores.memory import Memory
 from tests.stores.kit import Clock, Desk, leaf, tree
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from ramify.checkup import Mending
 from ramify.graph.check import find_violations
 from ramify.graph.mend import find_mending
-from ramify.model import Mending, State, Verb, Work
+from ramify.model import State, Verb, Work
 from tests.graph.test_check import change, change_edge, desk, lose_row
 from tests.stores.kit import Desk
 

@@ -7,9 +7,10 @@ import time
 import pytest
 from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, ResponseError
 
+from ramify.checkup import Snapshot
 from ramify.errors import Lost, RamifyError, StoreDown, StoreFull
 from ramify.graph.check import find_violations
-from ramify.model import Batch, Ended, Failure, Page, Rule, Snapshot, State, Verb, Want, Which
+from ramify.model import Batch, Ended, Failure, Page, Rule, State, Verb, Want, Which
 from ramify.stores.redis import Redis
 from ramify.stores.redis.address import read_address
 from ramify.stores.redis.link import Link, Word

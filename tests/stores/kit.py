@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ramify.checkup import Snapshot
 from ramify.graph.check import find_violations
 from ramify.graph.ends import decide_end
 from ramify.graph.plan import Into, plan
@@ -36,7 +37,6 @@ from ramify.model import (
     Page,
     Row,
     Session,
-    Snapshot,
     State,
     Step,
     Unless,

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from ramify.checkup import Snapshot
 from ramify.declared import Declaration
 from ramify.errors import BadNode, RamifyError
 from ramify.graph.check import find_violations
@@ -47,7 +48,6 @@ from ramify.model import (
     Rule,
     Session,
     SessionId,
-    Snapshot,
     State,
     Step,
     Unless,

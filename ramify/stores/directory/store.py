@@ -15,8 +15,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 
+from ramify.checkup import Findings
 from ramify.errors import BadStore, NewerSchema, RamifyError, StoreDown, StoreFull
-from ramify.model import Exchange, Findings, Info, JobId, Line, Outcome, Session, SessionId, Want
+from ramify.model import Exchange, Info, JobId, Line, Outcome, Session, SessionId, Want
 from ramify.stores.directory.disk import Disk
 from ramify.stores.directory.folders import Folders
 from ramify.stores.directory.inbox import Inbox

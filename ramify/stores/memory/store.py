@@ -7,24 +7,10 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
+from ramify.checkup import Findings, Snapshot
 from ramify.declared import Declaration
 from ramify.graph.retry import retries_of
-from ramify.model import (
-    ENDED,
-    UNIQUE,
-    Edge,
-    Findings,
-    Info,
-    JobId,
-    Line,
-    Page,
-    Result,
-    Row,
-    Snapshot,
-    State,
-    Value,
-    Which,
-)
+from ramify.model import ENDED, UNIQUE, Edge, Info, JobId, Line, Page, Result, Row, State, Value, Which
 from ramify.stores.damage import find_beside, tell
 from ramify.stores.engine import Engine
 from ramify.stores.memory.tables import MemoryTables

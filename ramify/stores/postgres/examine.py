@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from ramify.model import Findings
+from ramify.checkup import Findings
 from ramify.stores.damage import find_in_tables, tell
 
 

@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
+from ramify.checkup import Findings, Mending, Snapshot
 from ramify.declared import Declaration
 from ramify.errors import BadValue, StoreDown
 from ramify.graph.arrive import stored_befores
@@ -22,12 +23,10 @@ from ramify.model import (
     Edge,
     Exchange,
     Failure,
-    Findings,
     Grown,
     Info,
     JobId,
     Line,
-    Mending,
     Outcome,
     Page,
     Progress,
@@ -36,7 +35,6 @@ from ramify.model import (
     Rule,
     Session,
     SessionId,
-    Snapshot,
     Verb,
     Want,
     Which,

@@ -17,6 +17,7 @@ class Persistence(Struct, frozen=True):
 
     version: str
     run: str
+    """Another one after each start: so a server that was started anew is not equal to the one before."""
     level: str
     waits: bool
     """Whether the server can be asked to wait until its disk has a write."""

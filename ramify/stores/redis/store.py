@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from ramify.checkup import Findings, Snapshot
 from ramify.declared import Declaration
 from ramify.errors import Changed, NotFound
 from ramify.graph.arrive import arrive, stored_befores
@@ -19,7 +20,6 @@ from ramify.model import (
     Batch,
     Edge,
     Exchange,
-    Findings,
     Info,
     JobId,
     Line,
@@ -29,7 +29,6 @@ from ramify.model import (
     Row,
     Session,
     SessionId,
-    Snapshot,
     Verb,
     Want,
     Which,

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from ramify.model import Findings
+from ramify.checkup import Findings
 from ramify.stores.damage import NAMED, find_in_tables, tell
 from ramify.stores.sqlite.statements import SQL
 from ramify.stores.sqlite.turn import find_stopped_writer

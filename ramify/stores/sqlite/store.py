@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from ramify.checkup import Findings, Snapshot
 from ramify.declared import Declaration
-from ramify.model import Edge, Findings, Info, JobId, Line, Page, Result, Row, Session, Snapshot, Which
+from ramify.model import Edge, Info, JobId, Line, Page, Result, Row, Session, Which
 from ramify.stores import relational as columns
 from ramify.stores.engine import Engine
 from ramify.stores.lifelines import Lifelines
